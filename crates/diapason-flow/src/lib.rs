@@ -1,0 +1,32 @@
+//! The types that flow between the rooms of diapason, and nothing else.
+//!
+//! ```text
+//! Episode ─render→ Marked ─tokenise→ Tokens ─pack→ Pack ─step→ checkpoint
+//!                                    Tokens ─────→ Request ─Lm::ask→ Answer
+//! ```
+//!
+//! * [`Episode`]: draws from one data-generating process, as text.
+//! * [`Marked`]: the rendered text with a learn flag for every span.
+//! * [`Tokens`]: ids, learn flags and turn numbers of one sequence.
+//! * [`Pack`]: many sequences laid end to end for one training step.
+//! * [`Request`], [`Answer`], [`Lm`]: what can be asked of any language model.
+//! * [`Streams`]: every random number of a run, derived from one seed.
+//! * [`Artifact`], [`Stamp`]: folders that say how they were made.
+
+mod artifact;
+mod episode;
+mod interchange;
+mod lm;
+mod markers;
+mod random;
+mod report;
+mod sequence;
+
+pub use artifact::{Artifact, ArtifactError, Fingerprint, Stamp, write_atomically};
+pub use episode::{Check, Episode, Goal, LossPolicy, Query, Turn};
+pub use interchange::{InterchangeError, episode_from_json, episode_to_json};
+pub use lm::{Answer, Ask, Lm, LmError, OptionScore, Request, Sample, Sampling, Stop, TokenScore};
+pub use markers::{MarkerValue, Markers};
+pub use random::{Stream, Streams};
+pub use report::{Comparison, CurvePoint, Estimate, Results};
+pub use sequence::{Marked, Pack, Role, Span, Tokens};

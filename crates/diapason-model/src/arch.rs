@@ -1,0 +1,33 @@
+//! The shape of a decoder: one value that says everything the one decoder needs to know.
+
+/// Shape and constants of a decoder.
+///
+/// Legend used in this crate: `N` tokens of a batch, `D` width, `H` query heads, `K` key/value
+/// heads, `E` head width, `M` MLP width, `V` vocabulary, `L` layers.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Arch {
+    /// Name of the family in the `FAMILIES` table, which is HF's `model_type`: `llama`.
+    pub family: String,
+    /// D, width of the residual stream.
+    pub width: usize,
+    /// L, number of layers.
+    pub layers: usize,
+    /// H, number of query heads.
+    pub heads: usize,
+    /// K, number of key/value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// E, width of a head; even.
+    pub head_width: usize,
+    /// M, width of the gated MLP.
+    pub mlp_width: usize,
+    /// V, number of rows of the embedding.
+    pub vocabulary: usize,
+    /// Longest context in tokens.
+    pub context: usize,
+    /// Epsilon of RMSNorm.
+    pub norm_epsilon: f32,
+    /// Base of the rotary position embedding (half-split form, as in HF).
+    pub rope_theta: f32,
+    /// Whether the output head is the embedding.
+    pub tied: bool,
+}
