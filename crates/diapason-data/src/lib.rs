@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The only door to tables: sources, tasks, synthetic processes, episodes, mixing.
+
+pub mod synthetic;
