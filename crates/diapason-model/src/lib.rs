@@ -1,7 +1,19 @@
 //! The only door to tensors: one decoder, its kernels, its weights.
 
+mod adamw;
 mod arch;
+mod cache;
+mod device;
+mod error;
 mod layout;
+mod model;
+mod workspace;
 
+pub use adamw::{AdamW, AdamWSettings, global_norm};
 pub use arch::Arch;
+pub use cache::{Cache, Feed, NodeId, Want};
+pub use device::Device;
+pub use error::ModelError;
 pub use layout::{LayerLayout, Layout, TensorSpec};
+pub use model::{Model, PackLoss};
+pub use workspace::Workspace;

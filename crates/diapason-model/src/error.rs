@@ -1,0 +1,104 @@
+//! Everything that can go wrong between a caller and the tensors.
+
+/// An error of the model. Variants carry what was expected and what was found.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A buffer or tensor has the wrong number of elements.
+    #[error("`{tensor}` has {found} elements where {expected} were expected")]
+    Shape {
+        /// Name of the tensor or buffer.
+        tensor: String,
+        /// Elements expected.
+        expected: usize,
+        /// Elements found.
+        found: usize,
+    },
+    /// A shape that no decoder can have.
+    #[error("the shape of the model is impossible: {problem}")]
+    Arch {
+        /// What is wrong, with the values.
+        problem: String,
+    },
+    /// A token id outside the vocabulary.
+    #[error(
+        "token {index} has id {id}, but the model knows ids below {vocabulary}\n\n\
+         hint: the tokenizer and the model do not belong together"
+    )]
+    Tokens {
+        /// Index of the token in its list.
+        index: usize,
+        /// The id.
+        id: u32,
+        /// V.
+        vocabulary: usize,
+    },
+    /// A sequence longer than the model's context.
+    #[error(
+        "a sequence of {tokens} tokens does not fit the model's context of {context}\n\n\
+         hint: shorten the sequences, or leave out those that are too long"
+    )]
+    Context {
+        /// Tokens of the sequence.
+        tokens: usize,
+        /// Longest context.
+        context: usize,
+    },
+    /// More tokens in a call than the workspace was made for.
+    #[error(
+        "{found} tokens in one call, but the workspace was made for {capacity}\n\n\
+         hint: split the call, or make a larger workspace"
+    )]
+    WorkspaceTooSmall {
+        /// Tokens it holds.
+        capacity: usize,
+        /// Tokens asked for.
+        found: usize,
+    },
+    /// A workspace without room for gradients was given to a backward pass.
+    #[error("the workspace was made for forward passes only\n\nhint: make it with `Workspace::new`")]
+    ForwardOnly,
+    /// A workspace or cache made for another shape of model.
+    #[error("the {what} was made for a model of another shape")]
+    Foreign {
+        /// `workspace` or `cache`.
+        what: &'static str,
+    },
+    /// The cache has no room left.
+    #[error(
+        "the cache holds at most {limit} tokens; {used} are used and {asked} more were asked for\n\n\
+         hint: release nodes, or make a larger cache"
+    )]
+    CacheFull {
+        /// Most tokens it holds.
+        limit: usize,
+        /// Tokens in use.
+        used: usize,
+        /// Tokens asked for.
+        asked: usize,
+    },
+    /// A node of the cache that was released, or that may not grow any more.
+    #[error("node {node} of the cache {problem}")]
+    Node {
+        /// Number of the node.
+        node: usize,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// A row that does not exist.
+    #[error("row {row} was asked for, but there are {rows} tokens")]
+    Row {
+        /// The row.
+        row: usize,
+        /// Number of rows.
+        rows: usize,
+    },
+    /// The loss is not a number.
+    #[error(
+        "the loss is {value}\n\n\
+         hint: a smaller learning rate or gradient clipping usually helps; the weights may be damaged"
+    )]
+    NonFinite {
+        /// What was computed.
+        value: f64,
+    },
+}
