@@ -1,5 +1,7 @@
 //! Everything that can go wrong between a caller and the tensors.
 
+use std::path::PathBuf;
+
 /// An error of the model. Variants carry what was expected and what was found.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -100,5 +102,118 @@ pub enum ModelError {
     NonFinite {
         /// What was computed.
         value: f64,
+    },
+    /// Reading or writing a file failed.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A file that does not hold what its format says.
+    #[error(
+        "`{}` is damaged: {problem}\n\nhint: a download may have been cut short; fetch it again",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A folder without weights.
+    #[error(
+        "`{}` holds neither `model.safetensors` nor `model.safetensors.index.json`\n\n\
+         hint: other weight formats (`pytorch_model.bin`, GGUF) are not read",
+        path.display()
+    )]
+    NoWeights {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A key that a config must have.
+    #[error("`{key}` is missing in `{}`", path.display())]
+    ConfigMissing {
+        /// The config file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+    },
+    /// A value that the decoder cannot compute.
+    #[error("`{key}` is {found}; supported: {supported} (in `{}`)", path.display())]
+    ConfigValue {
+        /// The config file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Its value, as JSON.
+        found: String,
+        /// What the decoder can do.
+        supported: String,
+    },
+    /// A family that is not in the `FAMILIES` table.
+    #[error(
+        "`model_type` is {found}, a family that this decoder does not know (in `{}`)\n\n\
+         hint: the nearest known family is `{nearest}`",
+        path.display()
+    )]
+    ConfigFamily {
+        /// The config file.
+        path: PathBuf,
+        /// Its `model_type`, as JSON.
+        found: String,
+        /// The known family with the most similar name.
+        nearest: &'static str,
+    },
+    /// A tensor that the config asks for.
+    #[error("tensor `{tensor}` is missing in `{}`", path.display())]
+    TensorMissing {
+        /// The folder.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+    },
+    /// A tensor that the config has no place for.
+    #[error(
+        "`{}` holds the tensor `{tensor}`, which `config.json` has no place for\n\n\
+         hint: the weights belong to another family, or the config to another model",
+        path.display()
+    )]
+    TensorUnknown {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+    },
+    /// A tensor of another shape than the config says.
+    #[error(
+        "tensor `{tensor}` has the shape {found:?}, expected {expected:?} by `config.json` (in `{}`)",
+        path.display()
+    )]
+    TensorShape {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// Shape by the config.
+        expected: Vec<usize>,
+        /// Shape in the file.
+        found: Vec<usize>,
+    },
+    /// A tensor of an element type that is not read.
+    #[error(
+        "tensor `{tensor}` has the type {found}; supported: F32, F16 or BF16 (in `{}`)",
+        path.display()
+    )]
+    TensorDtype {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// Its type.
+        found: String,
     },
 }

@@ -3,15 +3,20 @@
 mod adamw;
 mod arch;
 mod cache;
+mod checkpoint;
+mod config;
 mod device;
 mod error;
+mod init;
 mod layout;
+mod llama2c;
 mod model;
 mod workspace;
 
 pub use adamw::{AdamW, AdamWSettings, global_norm};
 pub use arch::Arch;
 pub use cache::{Cache, Feed, NodeId, Want};
+pub use config::{FAMILIES, Family, SpecialIds};
 pub use device::Device;
 pub use error::ModelError;
 pub use layout::{LayerLayout, Layout, TensorSpec};

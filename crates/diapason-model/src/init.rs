@@ -1,0 +1,118 @@
+//! Random weights for training from scratch.
+
+use crate::{Arch, Layout, Model, ModelError};
+use diapason_flow::Streams;
+use rand_distr::{Distribution, StandardNormal};
+
+/// Standard deviation of a fresh matrix, as in GPT-2 and the Llama ports of HF.
+const DEVIATION: f32 = 0.02;
+
+impl Model {
+    /// A model with fresh weights: matrices normal(0, 0.02), those that write to the residual
+    /// stream (`o_proj`, `down_proj`) scaled by `1/√(2L)` so that its variance does not grow with
+    /// depth (GPT-2, section 2.3), norms one.
+    ///
+    /// Every tensor draws from a stream of its own name, so neither the layout nor the presence of
+    /// another tensor shifts its draws.
+    ///
+    /// # Errors
+    /// [`ModelError::Arch`] if the shape is impossible.
+    pub fn random(arch: Arch, streams: &Streams) -> Result<Self, ModelError> {
+        let layout = Layout::of(&arch);
+        let residual = DEVIATION / ((2 * arch.layers) as f32).sqrt();
+        let mut weights = vec![1.0; layout.len];
+        for spec in layout.tensors.iter().filter(|spec| spec.decays()) {
+            let writes_residual = ["o_proj.weight", "down_proj.weight"]
+                .iter()
+                .any(|end| spec.name.ends_with(end));
+            let deviation = if writes_residual { residual } else { DEVIATION };
+            let mut stream = streams.within("init").stream(&spec.name, 0);
+            for weight in &mut weights[spec.range.clone()] {
+                let normal: f32 = StandardNormal.sample(&mut stream);
+                *weight = normal * deviation;
+            }
+        }
+        Model::new(arch, weights)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arch() -> Arch {
+        Arch {
+            family: "llama".to_owned(),
+            width: 64,
+            layers: 2,
+            heads: 4,
+            kv_heads: 2,
+            head_width: 16,
+            mlp_width: 96,
+            vocabulary: 300,
+            context: 32,
+            norm_epsilon: 1e-5,
+            rope_theta: 1e4,
+            tied: true,
+        }
+    }
+
+    fn tensor<'a>(model: &'a Model, name: &str) -> &'a [f32] {
+        let spec = model
+            .layout
+            .tensors
+            .iter()
+            .find(|spec| spec.name == name)
+            .unwrap();
+        &model.weights[spec.range.clone()]
+    }
+
+    fn deviation(values: &[f32]) -> f64 {
+        let squares: f64 = values.iter().map(|value| f64::from(*value).powi(2)).sum();
+        (squares / values.len() as f64).sqrt()
+    }
+
+    #[test]
+    fn every_kind_of_tensor_has_its_deviation() {
+        let model = Model::random(arch(), &Streams::new(3)).unwrap();
+        let near = |name: &str, expected: f64| {
+            let found = deviation(tensor(&model, name));
+            assert!(
+                (found / expected - 1.0).abs() < 0.05,
+                "{name}: {found} against {expected}"
+            );
+        };
+        near("model.embed_tokens.weight", 0.02);
+        near("model.layers.0.self_attn.q_proj.weight", 0.02);
+        near("model.layers.1.mlp.gate_proj.weight", 0.02);
+        near("model.layers.1.self_attn.o_proj.weight", 0.01);
+        near("model.layers.0.mlp.down_proj.weight", 0.01);
+        assert!(
+            tensor(&model, "model.norm.weight")
+                .iter()
+                .all(|weight| *weight == 1.0)
+        );
+    }
+
+    #[test]
+    fn a_tensor_depends_on_the_seed_and_its_name_only() {
+        let name = "model.layers.0.self_attn.k_proj.weight";
+        let one = Model::random(arch(), &Streams::new(3)).unwrap();
+        let untied = Model::random(
+            Arch {
+                tied: false,
+                layers: 1,
+                ..arch()
+            },
+            &Streams::new(3),
+        )
+        .unwrap();
+        assert_eq!(tensor(&one, name), tensor(&untied, name));
+        let other = Model::random(arch(), &Streams::new(4)).unwrap();
+        assert_ne!(tensor(&one, name), tensor(&other, name));
+        assert_ne!(
+            tensor(&one, name),
+            tensor(&one, "model.layers.0.self_attn.v_proj.weight")
+        );
+    }
+}
