@@ -1,0 +1,254 @@
+//! `cargo xtask check`: the stages of CI, cheapest first, each with its time.
+
+use crate::house;
+use crate::repository::{Repository, SourceFile, cargo};
+use crate::{arrows, documents, manifests, sources};
+use anyhow::{Context, Result, bail, ensure};
+use std::fmt::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How much to check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Everything.
+    Full,
+    /// Everything but what runs the code.
+    Fast,
+}
+
+/// What a stage found.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    problems: Vec<String>,
+    summary: String,
+}
+
+impl Findings {
+    /// Adds one problem: where, what, and a hint where one helps.
+    pub(crate) fn problem(&mut self, problem: String) {
+        self.problems.push(problem);
+    }
+
+    /// Ends with what was looked at.
+    pub(crate) fn summary(self, summary: String) -> Self {
+        Findings { summary, ..self }
+    }
+
+    /// The problems in the order found.
+    pub(crate) fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// What was looked at.
+    pub(crate) fn text(&self) -> &str {
+        &self.summary
+    }
+}
+
+/// One stage.
+struct Stage {
+    name: &'static str,
+    work: Work,
+}
+
+enum Work {
+    /// A look at the files.
+    Look(fn(&Repository) -> Result<Findings>),
+    /// A cargo command, with variables set for it alone. Its output goes straight through.
+    Cargo(
+        &'static [&'static str],
+        &'static [(&'static str, &'static str)],
+    ),
+}
+
+/// All stages. Tests run in release because the numeric ones are slow otherwise, and because the
+/// first command of the README then finds every dependency built.
+const STAGES: &[Stage] = &[
+    Stage {
+        name: "format",
+        work: Work::Cargo(&["fmt", "--all", "--check"], &[]),
+    },
+    Stage {
+        name: "arrows",
+        work: Work::Look(|it| Ok(arrows::check(&it.packages, house::ARROWS, house::DOORS))),
+    },
+    Stage {
+        name: "sizes",
+        work: Work::Look(|it| Ok(sources::check_sizes(&it.files, house::LONGEST_FILE_LINES))),
+    },
+    Stage {
+        name: "words",
+        work: Work::Look(|it| Ok(words(&it.files))),
+    },
+    Stage {
+        name: "manifests",
+        work: Work::Look(|it| manifests::check(&it.packages, &it.files)),
+    },
+    Stage {
+        name: "documents",
+        work: Work::Look(|it| Ok(documents::check(&it.root, &it.packages, &it.files))),
+    },
+    Stage {
+        name: "clippy",
+        work: Work::Cargo(
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--release",
+                "--",
+                "-D",
+                "warnings",
+            ],
+            &[],
+        ),
+    },
+    Stage {
+        name: "doc",
+        work: Work::Cargo(
+            &["doc", "--workspace", "--no-deps", "--release"],
+            &[("RUSTDOCFLAGS", "-D warnings")],
+        ),
+    },
+    Stage {
+        name: "test",
+        work: Work::Cargo(&["test", "--workspace", "--release"], &[]),
+    },
+    Stage {
+        name: "generated",
+        work: Work::Look(|it| documents::check_generated(&it.root, house::GENERATED)),
+    },
+];
+
+/// Stages that run the code, which [`Depth::Fast`] leaves out.
+const RUNNING: &[&str] = &["test", "generated"];
+
+/// Runs the stages and stops at the first that fails.
+pub(crate) fn run(repository: &Repository, depth: Depth) -> Result<()> {
+    let begun = Instant::now();
+    let wanted = |stage: &&Stage| depth == Depth::Full || !RUNNING.contains(&stage.name);
+    let mut times = Vec::new();
+    for stage in STAGES.iter().filter(wanted) {
+        println!("── {}", stage.name);
+        let stage_begun = Instant::now();
+        let summary = run_stage(stage, repository)
+            .with_context(|| format!("check failed at stage `{}`", stage.name))?;
+        let elapsed = stage_begun.elapsed();
+        println!("   ok {} {summary}", seconds(elapsed));
+        times.push((stage.name, elapsed));
+    }
+    println!(
+        "── all checks passed in {}",
+        seconds(begun.elapsed()).trim_start()
+    );
+    println!("{}", table(&times));
+    Ok(())
+}
+
+fn run_stage(stage: &Stage, repository: &Repository) -> Result<String> {
+    match &stage.work {
+        Work::Look(look) => {
+            let findings = look(repository)?;
+            match findings.problems() {
+                [] => Ok(findings.text().to_owned()),
+                problems => bail!("{} to mend\n{}", problems.len(), problems.join("\n")),
+            }
+        }
+        Work::Cargo(arguments, variables) => {
+            let mut command = cargo(&repository.root);
+            command.args(*arguments).envs(variables.iter().copied());
+            finish(command)
+        }
+    }
+}
+
+fn words(files: &[SourceFile]) -> Findings {
+    // The table of the words holds them all.
+    let files = files
+        .iter()
+        .filter(|file| file.path != "xtask/src/house.rs");
+    sources::check_words(files, house::WORDS, house::WORD_EXTENSIONS)
+}
+
+/// Runs a command to its end and returns its words.
+fn finish(mut command: Command) -> Result<String> {
+    let words: Vec<_> = command
+        .get_args()
+        .map(|word| word.to_string_lossy())
+        .collect();
+    let words = format!("cargo {}", words.join(" "));
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .context("cannot start cargo")?;
+    ensure!(status.success(), "`{words}` failed");
+    Ok(words)
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:>6.1} s", time.as_secs_f64())
+}
+
+fn table(times: &[(&str, Duration)]) -> String {
+    times.iter().fold(String::new(), |mut text, (name, time)| {
+        let separator = if text.is_empty() { "   " } else { ", " };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{separator}{name} {:.1} s", time.as_secs_f64());
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn stages_have_distinct_names_and_the_running_ones_exist() {
+        let names: Vec<_> = STAGES.iter().map(|stage| stage.name).collect();
+        for (index, name) in names.iter().enumerate() {
+            assert!(!names[..index].contains(name), "{name}");
+        }
+        assert!(RUNNING.iter().all(|name| names.contains(name)));
+    }
+
+    #[test]
+    fn a_stage_with_problems_fails_and_lists_them() {
+        let repository = Repository {
+            root: "/nowhere".into(),
+            packages: Vec::new(),
+            files: Vec::new(),
+        };
+        let look = |_: &Repository| {
+            let mut findings = Findings::default();
+            findings.problem("a.rs: too long".to_owned());
+            findings.problem("b.rs: too long".to_owned());
+            Ok(findings.summary("2 files".to_owned()))
+        };
+        let stage = Stage {
+            name: "sizes",
+            work: Work::Look(look),
+        };
+        let error = run_stage(&stage, &repository).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "2 to mend\na.rs: too long\nb.rs: too long"
+        );
+    }
+
+    #[test]
+    fn a_failing_command_is_named() {
+        let command = |word: &str| {
+            let mut command = cargo(Path::new(env!("CARGO_MANIFEST_DIR")));
+            command
+                .arg(word)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            command
+        };
+        let error = finish(command("no-such-verb")).unwrap_err();
+        assert_eq!(error.to_string(), "`cargo no-such-verb` failed");
+        assert_eq!(finish(command("version")).unwrap(), "cargo version");
+    }
+}

@@ -1,0 +1,176 @@
+//! Documents that must agree with the code: the architecture, links, and what the binary prints.
+
+use crate::check::Findings;
+use crate::house::Generated;
+use crate::repository::{Package, SourceFile, cargo};
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+/// Checks that `ARCHITECTURE.md` names every crate and that links between files lead somewhere.
+pub(crate) fn check(root: &Path, packages: &[Package], files: &[SourceFile]) -> Findings {
+    let mut findings = Findings::default();
+    let architecture = files.iter().find(|file| file.path == "ARCHITECTURE.md");
+    let architecture = architecture.map_or("", |file| file.text.as_str());
+    for package in packages {
+        if !architecture.contains(&format!("`{}`", package.name)) {
+            findings.problem(format!("ARCHITECTURE.md does not name `{}`", package.name));
+        }
+    }
+    let mut links = 0;
+    for file in files.iter().filter(|file| file.has_extension("md")) {
+        let folder = root.join(&file.path);
+        let folder = folder.parent().unwrap_or(root);
+        for target in local_links(&file.text) {
+            links += 1;
+            if !folder.join(target).exists() {
+                findings.problem(format!("{}: nothing lies at `{target}`", file.path));
+            }
+        }
+    }
+    findings.summary(format!("{} crates named, {links} links", packages.len()))
+}
+
+/// Targets of the Markdown links that lead to files, without their fragments.
+fn local_links(text: &str) -> impl Iterator<Item = &str> {
+    let ends = text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'));
+    let targets = ends.map(|(target, _)| target.split('#').next().unwrap_or(target));
+    targets.filter(|target| !target.is_empty() && !target.contains(':'))
+}
+
+/// Checks that every generated document is what the binary prints now.
+pub(crate) fn check_generated(root: &Path, documents: &[Generated]) -> Result<Findings> {
+    compare(root, documents, |arguments| diapason(root, arguments))
+}
+
+/// Writes every generated document.
+pub(crate) fn generate(root: &Path, documents: &[Generated]) -> Result<()> {
+    for document in documents {
+        let path = root.join(document.path);
+        let text = diapason(root, document.arguments)?;
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("{}", document.path);
+    }
+    Ok(())
+}
+
+fn compare(
+    root: &Path,
+    documents: &[Generated],
+    print: impl Fn(&[&str]) -> Result<String>,
+) -> Result<Findings> {
+    let mut findings = Findings::default();
+    for document in documents {
+        // A document that is not there yet differs from any text.
+        let found = fs::read_to_string(root.join(document.path)).unwrap_or_default();
+        if found != print(document.arguments)? {
+            findings.problem(format!(
+                "{} is out of date\n\nhint: run `cargo xtask generate` and commit the result",
+                document.path
+            ));
+        }
+    }
+    Ok(findings.summary(format!("{} documents", documents.len())))
+}
+
+/// What `diapason` prints for some arguments.
+fn diapason(root: &Path, arguments: &[&str]) -> Result<String> {
+    let output = cargo(root)
+        .args([
+            "run",
+            "--quiet",
+            "--release",
+            "--package",
+            "diapason-cli",
+            "--",
+        ])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run diapason")?;
+    ensure!(
+        output.status.success(),
+        "`diapason {}` failed",
+        arguments.join(" ")
+    );
+    String::from_utf8(output.stdout).context("diapason printed something that is not UTF-8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, text: &str) -> SourceFile {
+        SourceFile {
+            path: path.into(),
+            text: text.into(),
+        }
+    }
+
+    #[test]
+    fn a_crate_that_the_architecture_forgets_fails() {
+        let package = |name: &str| Package {
+            name: name.to_owned(),
+            description: String::new(),
+            folder: format!("crates/{name}"),
+            dependencies: Vec::new(),
+        };
+        let files = [file("ARCHITECTURE.md", "`kitchen` cooks; see kitchen-sink")];
+        let packages = [package("kitchen"), package("kitchen-sink")];
+        let findings = check(Path::new("/nowhere"), &packages, &files);
+        assert_eq!(
+            findings.problems(),
+            ["ARCHITECTURE.md does not name `kitchen-sink`"]
+        );
+    }
+
+    #[test]
+    fn a_link_to_nothing_fails() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("here.md"), "").unwrap();
+        let text = "[a](here.md#part) [b](gone.md) [c](https://example.org) [d](#below)";
+        let findings = check(root.path(), &[], &[file("README.md", text)]);
+        assert_eq!(
+            findings.problems(),
+            ["README.md: nothing lies at `gone.md`"]
+        );
+        assert_eq!(findings.text(), "0 crates named, 2 links");
+    }
+
+    #[test]
+    fn a_generated_document_must_be_what_is_printed_now() {
+        let root = tempfile::tempdir().unwrap();
+        let documents = [Generated {
+            path: "cli.md",
+            arguments: &["help", "--markdown"],
+        }];
+        let print = |arguments: &[&str]| Ok(format!("# {}\n", arguments.join(" ")));
+        assert_eq!(
+            compare(root.path(), &documents, print)
+                .unwrap()
+                .problems()
+                .len(),
+            1
+        );
+        fs::write(root.path().join("cli.md"), "# help --markdown\n").unwrap();
+        assert!(
+            compare(root.path(), &documents, print)
+                .unwrap()
+                .problems()
+                .is_empty()
+        );
+        fs::write(root.path().join("cli.md"), "# help\n").unwrap();
+        assert_eq!(
+            compare(root.path(), &documents, print)
+                .unwrap()
+                .problems()
+                .len(),
+            1
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! The rules of the house as tables. Every table is checked by a stage of `cargo xtask check`.
+
+/// Which crates a crate may use. `ARCHITECTURE.md` draws the same arrows.
+pub(crate) const ARROWS: &[(&str, &[&str])] = &[
+    ("diapason-flow", &[]),
+    ("diapason-markers", &["diapason-flow"]),
+    ("diapason-text", &["diapason-flow", "diapason-markers"]),
+    ("diapason-data", &["diapason-flow", "diapason-markers"]),
+    ("diapason-model", &["diapason-flow"]),
+    ("diapason-engine", &["diapason-flow", "diapason-model"]),
+    ("diapason-train", &["diapason-flow", "diapason-model"]),
+    ("diapason-eval", &["diapason-flow"]),
+    (
+        "diapason-serve",
+        &[
+            "diapason-flow",
+            "diapason-markers",
+            "diapason-text",
+            "diapason-engine",
+        ],
+    ),
+    (
+        "diapason-cli",
+        &[
+            "diapason-flow",
+            "diapason-markers",
+            "diapason-text",
+            "diapason-data",
+            "diapason-model",
+            "diapason-engine",
+            "diapason-train",
+            "diapason-eval",
+            "diapason-serve",
+        ],
+    ),
+    ("xtask", &[]),
+];
+
+/// Libraries that only some crates may use outside their tests: the "only door" of each subject.
+pub(crate) const DOORS: &[(&str, &[&str])] = &[
+    ("anyhow", &["diapason-cli", "xtask"]),
+    ("clap", &["diapason-cli"]),
+    ("csv", &["diapason-data"]),
+    ("ctrlc", &["diapason-cli"]),
+    ("gemm", &["diapason-model"]),
+    ("indicatif", &["diapason-cli"]),
+    ("memmap2", &["diapason-model"]),
+    ("parquet", &["diapason-data"]),
+    ("rusqlite", &["diapason-data"]),
+    ("safetensors", &["diapason-model"]),
+    ("tokenizers", &["diapason-text"]),
+];
+
+/// Most lines of a Rust file that is not marked `@generated`.
+pub(crate) const LONGEST_FILE_LINES: usize = 500;
+
+/// Folders that hold the project; nothing else below the root is looked at.
+pub(crate) const FOLDERS: &[&str] = &[
+    ".ci", "benches", "bindings", "crates", "docs", "recipes", "suite", "tests", "xtask",
+];
+
+/// A word that may stand only in some places.
+pub(crate) struct Word {
+    /// The word, matched whole and with regard to case.
+    pub text: &'static str,
+    /// Paths that begin like this may use it.
+    pub allowed: &'static [&'static str],
+    /// Why not elsewhere.
+    pub why: &'static str,
+}
+
+const fn word(text: &'static str, allowed: &'static [&'static str], why: &'static str) -> Word {
+    Word { text, allowed, why }
+}
+
+const UNFINISHED: &str = "finish it, or open an issue and leave it out";
+const HIDDEN_INPUT: &str = "only the binary reads its surroundings; make it an argument";
+const HIDDEN_RANDOMNESS: &str = "all randomness comes from `diapason_flow::Streams`";
+const MACHINE: &str = "code for one kind of processor stands among the kernels only";
+const UNSAFE: &str = "unsafe code stands in kernels, mmap and FFI only";
+
+const KERNELS: &[&str] = &["crates/diapason-model/src/kernels"];
+const UNSAFE_PLACES: &[&str] = &["crates/diapason-model/src/", "bindings/"];
+const BINARIES: &[&str] = &["crates/diapason-cli/", "xtask/"];
+
+/// Words looked for in the files of [`WORD_EXTENSIONS`]; this file, which has them all, is left out.
+pub(crate) const WORDS: &[Word] = &[
+    word("TODO", &[], UNFINISHED),
+    word("FIXME", &[], UNFINISHED),
+    word("todo!", &[], UNFINISHED),
+    word("unimplemented!", &[], UNFINISHED),
+    word("#[ignore", &[], "a test that does not run proves nothing"),
+    word("env::var", BINARIES, HIDDEN_INPUT),
+    word("env::var_os", BINARIES, HIDDEN_INPUT),
+    word("env::vars", BINARIES, HIDDEN_INPUT),
+    word("SystemTime::now", BINARIES, HIDDEN_INPUT),
+    word("thread_rng", &[], HIDDEN_RANDOMNESS),
+    word("rand::rng", &[], HIDDEN_RANDOMNESS),
+    word("from_os_rng", &[], HIDDEN_RANDOMNESS),
+    word("static mut", &[], "no globals"),
+    word("thread_local!", &[], "no globals"),
+    word("target_arch", KERNELS, MACHINE),
+    word("target_feature", KERNELS, MACHINE),
+    word("core::arch", KERNELS, MACHINE),
+    word("std::arch", KERNELS, MACHINE),
+    word("is_x86_feature_detected", KERNELS, MACHINE),
+    word("unsafe {", UNSAFE_PLACES, UNSAFE),
+    word("unsafe fn", UNSAFE_PLACES, UNSAFE),
+    word("unsafe impl", UNSAFE_PLACES, UNSAFE),
+];
+
+/// Files that [`WORDS`] are looked for in.
+pub(crate) const WORD_EXTENSIONS: &[&str] = &["rs", "py", "sql", "sh"];
+
+/// A document that the binary writes.
+pub(crate) struct Generated {
+    /// Path below the root of the repository.
+    pub path: &'static str,
+    /// Arguments of `diapason` that print it.
+    pub arguments: &'static [&'static str],
+}
+
+/// Documents made by `cargo xtask generate`.
+pub(crate) const GENERATED: &[Generated] = &[];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrows_point_upwards_only_so_there_is_no_cycle() {
+        for (index, (from, uses)) in ARROWS.iter().enumerate() {
+            for to in *uses {
+                let place = ARROWS.iter().position(|(name, _)| name == to);
+                assert!(place.is_some_and(|place| place < index), "{from} → {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn doors_are_sorted_and_open_to_known_crates() {
+        assert!(DOORS.is_sorted());
+        for (library, crates) in DOORS {
+            for name in *crates {
+                assert!(
+                    ARROWS.iter().any(|(known, _)| known == name),
+                    "{library}: {name}"
+                );
+            }
+        }
+    }
+}
