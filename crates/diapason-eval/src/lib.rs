@@ -1,1 +1,43 @@
-//! Placeholder.
+//! Judges, metrics, statistics and the report: everything between an answer and a page.
+//!
+//! ```text
+//! (Episode, Answer) → SteerOutcome | AlignOutcome | CoverOutcome   one file each, pure
+//!           outcomes → Collector → Measurements                     sums per task, metric, unit
+//!       Measurements → Results, Comparisons                         intervals resample units
+//!            figures → ReportData → JSON, one HTML file
+//! ```
+//!
+//! Nothing here reads a file, asks a model or knows a tokenizer. Names of metrics, what they mean
+//! and which way is better stand in one table, [`METRICS`].
+
+mod align;
+mod calibration;
+mod capability;
+mod collect;
+mod compare;
+mod cover;
+mod error;
+mod estimate;
+mod judge;
+mod measure;
+mod metrics;
+mod report;
+mod resample;
+mod steer;
+
+pub use align::{AlignOutcome, align};
+pub use calibration::{Pair, expected_calibration_error};
+pub use capability::{CapabilityOutcome, capability};
+pub use collect::Collector;
+pub use compare::{Difference, compare, compare_units};
+pub use cover::{CoverOutcome, cover};
+pub use error::EvalError;
+pub use estimate::{estimate, results};
+pub use judge::{Judge, judge};
+pub use measure::{CurveUnits, Measurements, Tally, TaskMeasurements, Units};
+pub use metrics::{Better, METRICS, Metric, metric};
+pub use report::{
+    Claim, Distribution, Fact, ModelInfo, ReportData, SampleGrid, SampleText, Seen, TaskNote,
+    Version, claim, html,
+};
+pub use steer::{SteerOutcome, TurnOutcome, permutation_gap, steer};
