@@ -4,7 +4,7 @@ use crate::check::Findings;
 use crate::repository::Package;
 
 /// A row of a table: a name and the names that belong to it.
-type Row<'a> = (&'a str, &'a [&'a str]);
+pub(crate) type Row<'a> = (&'a str, &'a [&'a str]);
 
 /// Compares what the packages use with the tables of the house.
 pub(crate) fn check(packages: &[Package], arrows: &[Row<'_>], doors: &[Row<'_>]) -> Findings {

@@ -4,18 +4,8 @@ use crate::house;
 use crate::repository::{Repository, SourceFile, cargo};
 use crate::{arrows, documents, manifests, sources};
 use anyhow::{Context, Result, bail, ensure};
-use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// How much to check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Depth {
-    /// Everything.
-    Full,
-    /// Everything but what runs the code.
-    Fast,
-}
 
 /// What a stage found.
 #[derive(Debug, Default)]
@@ -47,7 +37,7 @@ impl Findings {
 }
 
 /// One stage.
-struct Stage {
+pub(crate) struct Stage {
     name: &'static str,
     work: Work,
 }
@@ -87,7 +77,14 @@ const STAGES: &[Stage] = &[
     },
     Stage {
         name: "documents",
-        work: Work::Look(|it| Ok(documents::check(&it.root, &it.packages, &it.files))),
+        work: Work::Look(|it| {
+            Ok(documents::check(
+                &it.root,
+                &it.packages,
+                &it.files,
+                house::ARROWS,
+            ))
+        }),
     },
     Stage {
         name: "clippy",
@@ -121,28 +118,47 @@ const STAGES: &[Stage] = &[
     },
 ];
 
-/// Stages that run the code, which [`Depth::Fast`] leaves out.
+/// Stages that run the code, which `--fast` leaves out.
 const RUNNING: &[&str] = &["test", "generated"];
 
-/// Runs the stages and stops at the first that fails.
-pub(crate) fn run(repository: &Repository, depth: Depth) -> Result<()> {
+/// The stages that some arguments ask for: all, all but the running ones, or those named.
+pub(crate) fn stages(wanted: &[&str]) -> Result<Vec<&'static Stage>> {
+    let chosen = |keep: &dyn Fn(&str) -> bool| STAGES.iter().filter(|it| keep(it.name)).collect();
+    match wanted {
+        [] => Ok(chosen(&|_| true)),
+        ["--fast"] => Ok(chosen(&|name| !RUNNING.contains(&name))),
+        names => {
+            let known = |name: &&str| STAGES.iter().any(|stage| stage.name == *name);
+            if let Some(other) = names.iter().find(|name| !known(name)) {
+                let all: Vec<_> = STAGES.iter().map(|stage| stage.name).collect();
+                bail!(
+                    "no stage `{other}`\n\nhint: the stages are {}",
+                    all.join(", ")
+                );
+            }
+            Ok(chosen(&|name| names.contains(&name)))
+        }
+    }
+}
+
+/// Runs stages and stops at the first that fails.
+pub(crate) fn run(repository: &Repository, stages: Vec<&Stage>) -> Result<()> {
     let begun = Instant::now();
-    let wanted = |stage: &&Stage| depth == Depth::Full || !RUNNING.contains(&stage.name);
     let mut times = Vec::new();
-    for stage in STAGES.iter().filter(wanted) {
+    for stage in stages {
         println!("── {}", stage.name);
         let stage_begun = Instant::now();
         let summary = run_stage(stage, repository)
             .with_context(|| format!("check failed at stage `{}`", stage.name))?;
         let elapsed = stage_begun.elapsed();
         println!("   ok {} {summary}", seconds(elapsed));
-        times.push((stage.name, elapsed));
+        times.push(format!("{} {}", stage.name, seconds(elapsed)));
     }
     println!(
-        "── all checks passed in {}",
-        seconds(begun.elapsed()).trim_start()
+        "── passed in {}: {}",
+        seconds(begun.elapsed()),
+        times.join(", ")
     );
-    println!("{}", table(&times));
     Ok(())
 }
 
@@ -187,16 +203,7 @@ fn finish(mut command: Command) -> Result<String> {
 }
 
 fn seconds(time: Duration) -> String {
-    format!("{:>6.1} s", time.as_secs_f64())
-}
-
-fn table(times: &[(&str, Duration)]) -> String {
-    times.iter().fold(String::new(), |mut text, (name, time)| {
-        let separator = if text.is_empty() { "   " } else { ", " };
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{separator}{name} {:.1} s", time.as_secs_f64());
-        text
-    })
+    format!("{:.1} s", time.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -211,6 +218,21 @@ mod tests {
             assert!(!names[..index].contains(name), "{name}");
         }
         assert!(RUNNING.iter().all(|name| names.contains(name)));
+    }
+
+    #[test]
+    fn arguments_choose_stages_in_the_order_of_the_table() {
+        let names = |wanted: &[&str]| -> Vec<_> {
+            stages(wanted)
+                .unwrap()
+                .iter()
+                .map(|stage| stage.name)
+                .collect()
+        };
+        assert_eq!(names(&[]).len(), STAGES.len());
+        assert_eq!(names(&["--fast"]).len(), STAGES.len() - RUNNING.len());
+        assert_eq!(names(&["clippy", "format"]), ["format", "clippy"]);
+        assert!(stages(&["--quick"]).is_err());
     }
 
     #[test]

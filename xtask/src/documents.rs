@@ -1,5 +1,6 @@
 //! Documents that must agree with the code: the architecture, links, and what the binary prints.
 
+use crate::arrows::Row;
 use crate::check::Findings;
 use crate::house::Generated;
 use crate::repository::{Package, SourceFile, cargo};
@@ -8,14 +9,27 @@ use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
-/// Checks that `ARCHITECTURE.md` names every crate and that links between files lead somewhere.
-pub(crate) fn check(root: &Path, packages: &[Package], files: &[SourceFile]) -> Findings {
+/// Checks that `ARCHITECTURE.md` has every crate with its arrows in a table, and that links
+/// between files lead somewhere.
+pub(crate) fn check(
+    root: &Path,
+    packages: &[Package],
+    files: &[SourceFile],
+    arrows: &[Row<'_>],
+) -> Findings {
     let mut findings = Findings::default();
     let architecture = files.iter().find(|file| file.path == "ARCHITECTURE.md");
     let architecture = architecture.map_or("", |file| file.text.as_str());
     for package in packages {
-        if !architecture.contains(&format!("`{}`", package.name)) {
-            findings.problem(format!("ARCHITECTURE.md does not name `{}`", package.name));
+        let allowed = arrows.iter().find(|(name, _)| *name == package.name);
+        let allowed = allowed.map_or(&[][..], |(_, allowed)| *allowed);
+        match drawn_arrows(architecture, &package.name) {
+            None => findings.problem(format!("ARCHITECTURE.md has no row `{}`", package.name)),
+            Some(drawn) if drawn != allowed => findings.problem(format!(
+                "ARCHITECTURE.md draws {} → {drawn:?}, xtask/src/house.rs {allowed:?}",
+                package.name
+            )),
+            Some(_) => {}
         }
     }
     let mut links = 0;
@@ -30,6 +44,16 @@ pub(crate) fn check(root: &Path, packages: &[Package], files: &[SourceFile]) -> 
         }
     }
     findings.summary(format!("{} crates named, {links} links", packages.len()))
+}
+
+/// The crates in the last cell of the row that begins with the name of a crate. The cell leaves
+/// `diapason-` out; a dash stands for none.
+fn drawn_arrows(architecture: &str, name: &str) -> Option<Vec<String>> {
+    let begin = format!("| `{name}` |");
+    let row = architecture.lines().find(|line| line.starts_with(&begin))?;
+    let cell = row.trim_end_matches(['|', ' ']).rsplit('|').next()?.trim();
+    let names = cell.split(", ").filter(|name| *name != "–");
+    Some(names.map(|name| format!("diapason-{name}")).collect())
 }
 
 /// Targets of the Markdown links that lead to files, without their fragments.
@@ -113,19 +137,28 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_that_the_architecture_forgets_fails() {
+    fn a_crate_that_the_architecture_forgets_or_draws_otherwise_fails() {
         let package = |name: &str| Package {
             name: name.to_owned(),
             description: String::new(),
             folder: format!("crates/{name}"),
             dependencies: Vec::new(),
         };
-        let files = [file("ARCHITECTURE.md", "`kitchen` cooks; see kitchen-sink")];
-        let packages = [package("kitchen"), package("kitchen-sink")];
-        let findings = check(Path::new("/nowhere"), &packages, &files);
+        let table = "| `diapason-low` | the lower | – |\n| `diapason-high` | the higher | low |\n";
+        let files = [file("ARCHITECTURE.md", table)];
+        let packages = ["diapason-low", "diapason-high", "diapason-new"].map(package);
+        let nowhere = Path::new("/nowhere");
+        let arrows: &[Row<'_>] = &[("diapason-high", &["diapason-low"])];
+        let findings = check(nowhere, &packages, &files, arrows);
         assert_eq!(
             findings.problems(),
-            ["ARCHITECTURE.md does not name `kitchen-sink`"]
+            ["ARCHITECTURE.md has no row `diapason-new`"]
+        );
+        let findings = check(nowhere, &packages[..2], &files, &[]);
+        assert_eq!(
+            findings.problems().len(),
+            1,
+            "an arrow that is not in the table"
         );
     }
 
@@ -134,7 +167,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("here.md"), "").unwrap();
         let text = "[a](here.md#part) [b](gone.md) [c](https://example.org) [d](#below)";
-        let findings = check(root.path(), &[], &[file("README.md", text)]);
+        let findings = check(root.path(), &[], &[file("README.md", text)], &[]);
         assert_eq!(
             findings.problems(),
             ["README.md: nothing lies at `gone.md`"]
