@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 pub struct Difference {
     /// `a - factor · b`, each the ratio of its sums over the shared units.
     pub difference: f64,
-    /// 95 % interval from resampling the shared units; the difference itself if there is one.
+    /// 95 % interval from resampling the shared units; the difference itself if there is only one.
     pub ci95: [f64; 2],
     /// Two-sided p-value of a sign-flip test on whole units, 1 if there is one unit.
     pub p: f64,
@@ -113,7 +113,8 @@ fn differences(
             let row = &row[4 * column..4 * column + 4];
             row[0] / row[1] - factor * row[2] / row[3]
         });
-        let ci95 = interval(values.collect(), whole.n).unwrap_or([difference, difference]);
+        let ci95 =
+            interval(values.collect(), difference, whole.n).unwrap_or([difference, difference]);
         let p = p_value(flipped.iter().skip(column).step_by(pairs.len()));
         difference.is_finite().then_some(Difference {
             difference,

@@ -32,7 +32,9 @@ pub fn results(measured: &Measurements, streams: &Streams) -> Results {
                 continue;
             };
             if let Some(metric) = metric(task, column.metric) {
-                estimate.ci95[0] = estimate.ci95[0].max(metric.least.min(estimate.value));
+                let [least, most] = metric.range;
+                estimate.ci95[0] = estimate.ci95[0].max(least.min(estimate.value));
+                estimate.ci95[1] = estimate.ci95[1].min(most.max(estimate.value));
             }
             let name = column.metric.to_owned();
             if let Some(x) = column.x {
@@ -127,7 +129,7 @@ fn finish(units: &Units, resampled: Vec<f64>) -> Option<Estimate> {
         0.0
     };
     let stderr = (spread * squares).sqrt() / whole.count;
-    let ci95 = interval(resampled, n).unwrap_or([value, value]);
+    let ci95 = interval(resampled, value, n).unwrap_or([value, value]);
     Some(Estimate {
         value,
         stderr,

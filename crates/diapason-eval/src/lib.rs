@@ -23,6 +23,8 @@ mod measure;
 mod metrics;
 mod report;
 mod resample;
+#[cfg(test)]
+mod statistics_tests;
 mod steer;
 
 pub use align::{AlignOutcome, align};

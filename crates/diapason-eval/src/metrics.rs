@@ -22,26 +22,45 @@ pub struct Metric {
     pub label: &'static str,
     /// Which way is better.
     pub better: Better,
-    /// Least possible value; intervals are cut there.
-    pub least: f64,
+    /// Least and largest possible value; intervals are cut there.
+    pub range: [f64; 2],
     /// What it is, in one sentence.
     pub definition: &'static str,
 }
 
-const fn row(
-    family: &'static str,
-    name: &'static str,
-    label: &'static str,
-    better: Better,
-    definition: &'static str,
-) -> Metric {
+type Row = (
+    &'static str,
+    &'static str,
+    &'static str,
+    Better,
+    &'static str,
+);
+
+/// A metric that cannot be negative.
+const fn amount((family, name, label, better, definition): Row) -> Metric {
     Metric {
         family,
         name,
         label,
         better,
-        least: 0.0,
+        range: [0.0, f64::INFINITY],
         definition,
+    }
+}
+
+/// A metric between 0 and 1.
+const fn share(row: Row) -> Metric {
+    Metric {
+        range: [0.0, 1.0],
+        ..amount(row)
+    }
+}
+
+/// A metric that may have either sign.
+const fn signed(row: Row) -> Metric {
+    Metric {
+        range: [f64::NEG_INFINITY, f64::INFINITY],
+        ..amount(row)
     }
 }
 
@@ -49,198 +68,195 @@ use Better::{Higher, Lower, Neither};
 
 /// All metrics. The first of a family is its headline.
 pub const METRICS: &[Metric] = &[
-    row(
+    amount((
         "steer",
         "loss_nats",
         "Loss, nats",
         Lower,
         "−ln p of a whole output and its terminator given the description and the examples before it, averaged over all outputs that bear loss.",
-    ),
-    Metric {
-        least: f64::NEG_INFINITY,
-        ..row(
-            "steer",
-            "regret_nats",
-            "Regret, nats",
-            Lower,
-            "Loss minus the loss of the Bayes-optimal learner on the same draws, where the process is known; 0 is optimal.",
-        )
-    },
-    row(
+    )),
+    signed((
+        "steer",
+        "regret_nats",
+        "Regret, nats",
+        Lower,
+        "Loss minus the loss of the Bayes-optimal learner on the same draws, where the process is known; 0 is optimal.",
+    )),
+    share((
         "steer",
         "accuracy",
         "Accuracy",
         Higher,
         "Share of outputs of which every token was the likeliest one (teacher forcing, terminator included).",
-    ),
-    row(
+    )),
+    share((
         "steer",
         "first_token_accuracy",
         "First token",
         Higher,
         "Share of outputs of which the first token was the likeliest one.",
-    ),
-    row(
+    )),
+    share((
         "steer",
         "ece",
         "Calibration error",
         Lower,
         "Tokens held more than 1 % likely, sorted by probability into ten bins of equal mass, each in exactly one: mean over bins, weighted by size, of |mean probability − share that came true|.",
-    ),
-    row(
+    )),
+    amount((
         "steer",
         "permutation_gap",
         "Order gap, nats",
         Lower,
         "How much the loss of the last output changes, in absolute value, when the same examples before it are shown in another order.",
-    ),
-    row(
+    )),
+    amount((
         "align",
         "js_nats",
         "Jensen–Shannon, nats",
         Lower,
         "Jensen–Shannon divergence between the target and the model's distribution over the options; 0 is equal, ln 2 = 0.693 is disjoint.",
-    ),
-    row(
+    )),
+    share((
         "align",
         "tv",
         "Total variation",
         Lower,
         "Half the sum of absolute differences of probabilities: the mass that would have to move.",
-    ),
-    row(
+    )),
+    amount((
         "align",
         "kl_nats",
         "KL, nats",
         Lower,
         "Σ P ln(P/Q), P the target, Q the model, after adding 1e-6 to every entry of both.",
-    ),
-    row(
+    )),
+    amount((
         "align",
         "reverse_kl_nats",
         "Reverse KL, nats",
         Lower,
         "Σ Q ln(Q/P), smoothed in the same way.",
-    ),
-    row(
+    )),
+    share((
         "align",
         "mode_match",
         "Mode match",
         Higher,
         "Share of questions on which the model's likeliest option is a likeliest option of the target; tied options share the credit.",
-    ),
-    row(
+    )),
+    share((
         "align",
         "mass",
         "Mass on options",
         Higher,
         "Probability that the model's answer is one of the options at all, before normalising.",
-    ),
-    row(
+    )),
+    amount((
         "cover",
         "yield",
         "Yield",
         Higher,
         "Number of distinct valid outputs among the draws.",
-    ),
-    row(
+    )),
+    share((
         "cover",
         "valid_share",
         "Valid",
         Higher,
         "Valid draws among all draws.",
-    ),
-    row(
+    )),
+    share((
         "cover",
         "unique_share",
         "Unique",
         Higher,
         "Distinct outputs among the valid draws; 0 if none is valid.",
-    ),
-    row(
+    )),
+    share((
         "cover",
         "support_share",
         "Reached",
         Higher,
         "Distinct valid outputs among all valid outputs there are, for tasks with a finite list.",
-    ),
-    row(
+    )),
+    amount((
         "cover",
         "chao1",
         "Chao1",
         Higher,
         "Estimated lower bound on the number of valid outputs the model can reach, seen or not, from those seen once and twice.",
-    ),
-    row(
+    )),
+    share((
         "cover",
         "good_turing_coverage",
         "Good–Turing",
         Neither,
         "Estimated probability that the next valid draw is one already seen; a model that repeats itself has 1.",
-    ),
-    row(
+    )),
+    amount((
         "cover",
         "collision_entropy_nats",
         "Collision entropy, nats",
         Higher,
         "−ln of the share of pairs of valid draws that agree (unbiased for Σp²); left out where no two draws agree.",
-    ),
-    row(
+    )),
+    share((
         "levers",
         "length_violation_share",
         "Length violations",
         Lower,
         "Share of answers longer than the length asked for.",
-    ),
-    row(
+    )),
+    amount((
         "levers",
         "length_relative_error",
         "Length error",
         Lower,
         "Distance from the length asked for, relative to it.",
-    ),
-    row(
+    )),
+    share((
         "levers",
         "language_line_pass_rate",
         "Language",
         Higher,
         "Share of answers of which every line is in the language asked for.",
-    ),
-    row(
+    )),
+    share((
         "levers",
         "marker_accuracy",
         "Marker accuracy",
         Higher,
         "Share of answers that have the property the marker asks for.",
-    ),
-    row(
+    )),
+    share((
         "levers",
         "pass_at_1",
         "Pass at 1",
         Higher,
         "Share of programs that pass all their tests at the first attempt.",
-    ),
-    row(
+    )),
+    share((
         "levers",
         "win_rate",
         "Win rate",
         Higher,
         "Share of comparisons won, ties counted half.",
-    ),
-    row(
+    )),
+    share((
         "capability",
         "accuracy",
         "Accuracy",
         Higher,
         "Share of questions on which the likeliest option is right; tied options share the credit.",
-    ),
-    row(
+    )),
+    amount((
         "capability",
         "loss_nats",
         "Loss, nats",
         Lower,
         "−ln of the probability of the right option, normalised over the options.",
-    ),
+    )),
 ];
 
 /// The table row of a task's metric. `marker_accuracy/length` is found as `marker_accuracy`.

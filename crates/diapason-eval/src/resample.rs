@@ -83,21 +83,38 @@ impl Matrix {
     }
 }
 
-/// A 95 % interval from a bootstrap distribution of the mean of n units.
+/// Fewer units than this have a Student interval: the resamples of so few are confined to their
+/// range, which misses the truth too often (6 % of the time for 5 normal units at best).
+const FEW_UNITS: usize = 12;
+
+/// A 95 % interval of `value`, a mean of n units, from its bootstrap distribution. `None` for
+/// fewer than two units.
 ///
-/// Percentiles, at levels widened for small n: a plain percentile interval uses the normal
-/// quantile and the variance with divisor n, and so is too short; the levels
-/// `Φ(∓ √(n/(n-1)) t_{n-1})` undo both (Hesterberg 2015, "expanded percentile interval"). With 2
-/// or 3 units this is the range of the units.
-pub(crate) fn interval(mut values: Vec<f64>, n: usize) -> Option<[f64; 2]> {
-    values.retain(|value| value.is_finite());
-    if values.is_empty() || n < 2 {
+/// Few units: `value ± t_{n-1} · √(n/(n-1)) · deviation of the resamples`. Otherwise percentiles,
+/// at levels widened for the same two reasons, `Φ(∓ √(n/(n-1)) t_{n-1})`: a plain percentile
+/// interval uses the normal quantile and the variance with divisor n, and so is too short
+/// (Hesterberg 2015, "expanded percentile interval").
+pub(crate) fn interval(mut resampled: Vec<f64>, value: f64, n: usize) -> Option<[f64; 2]> {
+    resampled.retain(|value| value.is_finite());
+    if resampled.is_empty() || n < 2 {
         return None;
     }
-    values.sort_by(f64::total_cmp);
-    let n = n as f64;
-    let tail = normal_tail((n / (n - 1.0)).sqrt() * student_quantile(n - 1.0));
-    Some([quantile(&values, tail), quantile(&values, 1.0 - tail)])
+    let freedom = n as f64 - 1.0;
+    let widened = (n as f64 / freedom).sqrt() * student_quantile(freedom);
+    if n < FEW_UNITS {
+        let count = resampled.len() as f64;
+        let mean = resampled.iter().sum::<f64>() / count;
+        let variance = resampled
+            .iter()
+            .map(|value| (value - mean).powi(2))
+            .sum::<f64>()
+            / count;
+        let half = widened * variance.sqrt();
+        return Some([value - half, value + half]);
+    }
+    resampled.sort_by(f64::total_cmp);
+    let tail = normal_tail(widened);
+    Some([quantile(&resampled, tail), quantile(&resampled, 1.0 - tail)])
 }
 
 /// Linear interpolation between order statistics of sorted values.
