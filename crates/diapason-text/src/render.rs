@@ -1,0 +1,247 @@
+//! Episodes as spans: what is shown, in which order, and what of it bears loss.
+//!
+//! One pass serves training ([`Template::render`]), prompts ([`Template::render_prompt`]) and
+//! options ([`Template::render_output`]), so a prompt is a prefix of the training rendering and an
+//! option is what follows it. Texts stand exactly as they are in the episode; only `colon`, whose
+//! terminator is a blank line, trims outputs.
+
+use crate::family::SystemTurn;
+use crate::template::{Template, TemplateKind};
+use diapason_flow::{Episode, LossPolicy, Marked, Markers, Role, Span};
+use diapason_markers::{SEPARATOR, print_list};
+
+/// What the user says in `chat` where a turn has no input.
+pub(crate) const NO_INPUT: &str = "Give the next output.";
+
+/// Stands between a description and the first user text where a family folds them into one.
+pub(crate) const FOLD: &str = "\n\n";
+
+impl Template {
+    /// Renders the description and the turns for training.
+    ///
+    /// Without a description the first output bears no loss, as nothing predicts it, in every kind
+    /// but `plain`: a document has nothing before it by nature, and predicting it is the point.
+    pub fn render(&self, episode: &Episode, policy: LossPolicy) -> Marked {
+        if policy == LossPolicy::ModalAnswer {
+            return self.render(&episode.modal(), LossPolicy::LastOutput);
+        }
+        let predicted = episode.description.is_some() || self.kind == TemplateKind::Plain;
+        let first = usize::from(!predicted);
+        let last = episode.turns.len().saturating_sub(1);
+        let learned = |turn: usize| match policy {
+            LossPolicy::AllTokens => true,
+            LossPolicy::EveryOutput => turn >= first,
+            LossPolicy::FirstOutput => turn == first,
+            LossPolicy::LastOutput | LossPolicy::ModalAnswer => turn >= first && turn == last,
+        };
+        let mut page = Page { spans: Vec::new(), learn_all: policy == LossPolicy::AllTokens };
+        self.write_turns(&mut page, episode, None, learned);
+        Marked { spans: page.spans }
+    }
+
+    /// Renders everything up to and including the header of the awaited output. No span bears loss.
+    ///
+    /// An episode without a query awaits one more draw without input.
+    pub fn render_prompt(&self, episode: &Episode) -> Marked {
+        self.render_prompt_with(episode, &Markers::default())
+    }
+
+    /// [`render_prompt`](Self::render_prompt) with markers set for the awaited output (the levers
+    /// of Treasure Hunt), shown on the prompt side whatever [`MarkerSides`](crate::MarkerSides)
+    /// says of the turns.
+    pub fn render_prompt_with(&self, episode: &Episode, markers: &Markers) -> Marked {
+        let mut page = Page { spans: Vec::new(), learn_all: false };
+        let awaited = Asked {
+            turn: episode.turns.len(),
+            input: episode.query.as_ref().and_then(|query| query.input.as_deref()),
+            list: print_list(markers),
+        };
+        self.write_turns(&mut page, episode, Some(&awaited), |_| false);
+        Marked { spans: page.spans }
+    }
+
+    /// Renders what follows a prompt if `text` is the output: the text and its terminator, both
+    /// learned.
+    pub fn render_output(&self, text: &str) -> Marked {
+        let mut page = Page { spans: Vec::new(), learn_all: false };
+        self.write_answer(&mut page, text, "", true, None);
+        Marked { spans: page.spans }
+    }
+
+    fn write_turns(
+        &self,
+        page: &mut Page,
+        episode: &Episode,
+        awaited: Option<&Asked>,
+        learned: impl Fn(usize) -> bool,
+    ) {
+        if let Some(begin) = &self.begin {
+            // Never a target, whatever the policy: nothing comes before it.
+            page.spans.push(Span {
+                text: begin.clone(),
+                template: true,
+                learn: false,
+                role: None,
+                turn: None,
+            });
+        }
+        let description = episode.description.as_deref();
+        let asked: Vec<Asked> = (episode.turns.iter().enumerate())
+            .map(|(turn, draw)| {
+                let list =
+                    if self.markers.prompt { print_list(&draw.markers) } else { String::new() };
+                Asked { turn, input: draw.input.as_deref(), list }
+            })
+            .collect();
+        self.write_description(page, description, asked.first().or(awaited));
+        for (asked, draw) in asked.iter().zip(&episode.turns) {
+            self.write_question(page, asked, description);
+            let list = print_list(&draw.markers);
+            let place = Some(asked.turn);
+            self.write_answer(page, &draw.output, &list, learned(asked.turn), place);
+        }
+        if let Some(awaited) = awaited {
+            self.write_question(page, awaited, description);
+        }
+    }
+
+    fn write_description(
+        &self,
+        page: &mut Page,
+        description: Option<&str>,
+        first: Option<&Asked>,
+    ) {
+        let Some(frame) = self.frame(Role::Description) else { return };
+        let preamble = match self.family.chat.system {
+            SystemTurn::Message { preamble, .. } if self.kind == TemplateKind::Chat => preamble,
+            _ => "",
+        };
+        if description.is_none() && preamble.is_empty() {
+            return;
+        }
+        let place = Place { role: Role::Description, turn: None };
+        page.scaffold(&frame.header, place);
+        if let Some(description) = description {
+            page.data(&format!("{}{description}", frame.lead), false, place);
+        }
+        if let Some(first) = first.filter(|first| self.on_description(first, description)) {
+            page.data(&format!("{}{}", self.separator(), first.list), false, place);
+        }
+        page.scaffold(&(frame.terminator + frame.trailer), place);
+    }
+
+    /// Writes the prompt side of a draw: its input, if any, and the header of its output.
+    fn write_question(&self, page: &mut Page, asked: &Asked, description: Option<&str>) {
+        let chat = self.kind == TemplateKind::Chat;
+        let list = if self.on_description(asked, description) { "" } else { &asked.list };
+        let shown = chat || asked.input.is_some() || !list.is_empty();
+        if let Some(frame) = self.frame(Role::Input).filter(|_| shown) {
+            let place = Place { role: Role::Input, turn: Some(asked.turn) };
+            page.scaffold(&frame.header, place);
+            let folded = chat && self.family.chat.system == SystemTurn::Folded && asked.turn == 0;
+            if let Some(description) = description.filter(|_| folded) {
+                page.data(description, false, Place { role: Role::Description, turn: None });
+                page.scaffold(FOLD, place);
+            }
+            match asked.input {
+                Some(input) => page.data(&format!("{}{input}", frame.lead), false, place),
+                None if chat => page.scaffold(NO_INPUT, place),
+                None => {}
+            }
+            if !list.is_empty() {
+                let alone = asked.input.is_none() && !chat;
+                let before = if alone { frame.lead } else { self.separator() };
+                page.data(&format!("{before}{list}"), false, place);
+            }
+            page.scaffold(&(frame.terminator + frame.trailer), place);
+        }
+        if let Some(frame) = self.frame(Role::Output) {
+            page.scaffold(&frame.header, Place { role: Role::Output, turn: Some(asked.turn) });
+        }
+    }
+
+    /// Writes an output after its header: marker list, text, terminator, trailer.
+    fn write_answer(
+        &self,
+        page: &mut Page,
+        text: &str,
+        list: &str,
+        learn: bool,
+        turn: Option<usize>,
+    ) {
+        let Some(frame) = self.frame(Role::Output) else { return };
+        let place = Place { role: Role::Output, turn };
+        let text = if self.kind == TemplateKind::Colon { text.trim() } else { text };
+        if list.is_empty() || self.kind == TemplateKind::Plain {
+            page.data(&format!("{}{text}", frame.lead), learn, place);
+        } else {
+            let list = format!("{}{list}{}", frame.lead, self.separator());
+            page.data(&list, learn && self.markers.learn, place);
+            page.data(text, learn, place);
+        }
+        page.write(&frame.terminator, true, learn, place);
+        if turn.is_some() {
+            page.scaffold(frame.trailer, place);
+        }
+    }
+
+    /// Whether the list of a draw stands at the end of the description: it is the only text of the
+    /// prompt side when the first draw has no input.
+    fn on_description(&self, asked: &Asked, description: Option<&str>) -> bool {
+        !asked.list.is_empty()
+            && asked.turn == 0
+            && asked.input.is_none()
+            && description.is_some()
+            && self.kind != TemplateKind::Chat
+    }
+
+    /// What stands between a marker list and the text beside it: in `colon` line ends are taken.
+    fn separator(&self) -> &'static str {
+        if self.kind == TemplateKind::Colon { " " } else { SEPARATOR }
+    }
+}
+
+/// The prompt side of one draw.
+struct Asked<'episode> {
+    turn: usize,
+    input: Option<&'episode str>,
+    /// The marker list shown here; empty if none is.
+    list: String,
+}
+
+/// The part of an episode that is being written.
+#[derive(Clone, Copy)]
+struct Place {
+    role: Role,
+    turn: Option<usize>,
+}
+
+/// The spans written so far.
+struct Page {
+    spans: Vec<Span>,
+    /// Whether everything bears loss, scaffolding included.
+    learn_all: bool,
+}
+
+impl Page {
+    fn scaffold(&mut self, text: &str, place: Place) {
+        self.write(text, true, false, place);
+    }
+
+    fn data(&mut self, text: &str, learn: bool, place: Place) {
+        self.write(text, false, learn, place);
+    }
+
+    fn write(&mut self, text: &str, template: bool, learn: bool, place: Place) {
+        if text.is_empty() {
+            return;
+        }
+        self.spans.push(Span {
+            text: text.to_owned(),
+            template,
+            learn: learn || self.learn_all,
+            role: Some(place.role),
+            turn: place.turn.map(|turn| turn as u32),
+        });
+    }
+}
