@@ -84,10 +84,7 @@ mod tests {
     #[test]
     fn another_door_fails() {
         let findings = check(&[package("high", &[("sqlite", false)])], ARROWS, DOORS);
-        assert_eq!(
-            findings.problems(),
-            ["high uses sqlite, whose only door is low"]
-        );
+        assert_eq!(findings.problems(), ["high uses sqlite, whose only door is low"]);
     }
 
     #[test]

@@ -46,19 +46,13 @@ enum Work {
     /// A look at the files.
     Look(fn(&Repository) -> Result<Findings>),
     /// A cargo command, with variables set for it alone. Its output goes straight through.
-    Cargo(
-        &'static [&'static str],
-        &'static [(&'static str, &'static str)],
-    ),
+    Cargo(&'static [&'static str], &'static [(&'static str, &'static str)]),
 }
 
 /// All stages. Tests run in release because the numeric ones are slow otherwise, and because the
 /// first command of the README then finds every dependency built.
 const STAGES: &[Stage] = &[
-    Stage {
-        name: "format",
-        work: Work::Cargo(&["fmt", "--all", "--check"], &[]),
-    },
+    Stage { name: "format", work: Work::Cargo(&["fmt", "--all", "--check"], &[]) },
     Stage {
         name: "arrows",
         work: Work::Look(|it| Ok(arrows::check(&it.packages, house::ARROWS, house::DOORS))),
@@ -67,37 +61,18 @@ const STAGES: &[Stage] = &[
         name: "sizes",
         work: Work::Look(|it| Ok(sources::check_sizes(&it.files, house::LONGEST_FILE_LINES))),
     },
-    Stage {
-        name: "words",
-        work: Work::Look(|it| Ok(words(&it.files))),
-    },
-    Stage {
-        name: "manifests",
-        work: Work::Look(|it| manifests::check(&it.packages, &it.files)),
-    },
+    Stage { name: "words", work: Work::Look(|it| Ok(words(&it.files))) },
+    Stage { name: "manifests", work: Work::Look(|it| manifests::check(&it.packages, &it.files)) },
     Stage {
         name: "documents",
         work: Work::Look(|it| {
-            Ok(documents::check(
-                &it.root,
-                &it.packages,
-                &it.files,
-                house::ARROWS,
-            ))
+            Ok(documents::check(&it.root, &it.packages, &it.files, house::ARROWS))
         }),
     },
     Stage {
         name: "clippy",
         work: Work::Cargo(
-            &[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--release",
-                "--",
-                "-D",
-                "warnings",
-            ],
+            &["clippy", "--workspace", "--all-targets", "--release", "--", "-D", "warnings"],
             &[],
         ),
     },
@@ -108,10 +83,7 @@ const STAGES: &[Stage] = &[
             &[("RUSTDOCFLAGS", "-D warnings")],
         ),
     },
-    Stage {
-        name: "test",
-        work: Work::Cargo(&["test", "--workspace", "--release"], &[]),
-    },
+    Stage { name: "test", work: Work::Cargo(&["test", "--workspace", "--release"], &[]) },
     Stage {
         name: "generated",
         work: Work::Look(|it| documents::check_generated(&it.root, house::GENERATED)),
@@ -131,10 +103,7 @@ pub(crate) fn stages(wanted: &[&str]) -> Result<Vec<&'static Stage>> {
             let known = |name: &&str| STAGES.iter().any(|stage| stage.name == *name);
             if let Some(other) = names.iter().find(|name| !known(name)) {
                 let all: Vec<_> = STAGES.iter().map(|stage| stage.name).collect();
-                bail!(
-                    "no stage `{other}`\n\nhint: the stages are {}",
-                    all.join(", ")
-                );
+                bail!("no stage `{other}`\n\nhint: the stages are {}", all.join(", "));
             }
             Ok(chosen(&|name| names.contains(&name)))
         }
@@ -154,11 +123,7 @@ pub(crate) fn run(repository: &Repository, stages: Vec<&Stage>) -> Result<()> {
         println!("   ok {} {summary}", seconds(elapsed));
         times.push(format!("{} {}", stage.name, seconds(elapsed)));
     }
-    println!(
-        "── passed in {}: {}",
-        seconds(begun.elapsed()),
-        times.join(", ")
-    );
+    println!("── passed in {}: {}", seconds(begun.elapsed()), times.join(", "));
     Ok(())
 }
 
@@ -181,23 +146,15 @@ fn run_stage(stage: &Stage, repository: &Repository) -> Result<String> {
 
 fn words(files: &[SourceFile]) -> Findings {
     // The table of the words holds them all.
-    let files = files
-        .iter()
-        .filter(|file| file.path != "xtask/src/house.rs");
+    let files = files.iter().filter(|file| file.path != "xtask/src/house.rs");
     sources::check_words(files, house::WORDS, house::WORD_EXTENSIONS)
 }
 
 /// Runs a command to its end and returns its words.
 fn finish(mut command: Command) -> Result<String> {
-    let words: Vec<_> = command
-        .get_args()
-        .map(|word| word.to_string_lossy())
-        .collect();
+    let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
     let words = format!("cargo {}", words.join(" "));
-    let status = command
-        .stdin(Stdio::null())
-        .status()
-        .context("cannot start cargo")?;
+    let status = command.stdin(Stdio::null()).status().context("cannot start cargo")?;
     ensure!(status.success(), "`{words}` failed");
     Ok(words)
 }
@@ -223,11 +180,7 @@ mod tests {
     #[test]
     fn arguments_choose_stages_in_the_order_of_the_table() {
         let names = |wanted: &[&str]| -> Vec<_> {
-            stages(wanted)
-                .unwrap()
-                .iter()
-                .map(|stage| stage.name)
-                .collect()
+            stages(wanted).unwrap().iter().map(|stage| stage.name).collect()
         };
         assert_eq!(names(&[]).len(), STAGES.len());
         assert_eq!(names(&["--fast"]).len(), STAGES.len() - RUNNING.len());
@@ -237,36 +190,24 @@ mod tests {
 
     #[test]
     fn a_stage_with_problems_fails_and_lists_them() {
-        let repository = Repository {
-            root: "/nowhere".into(),
-            packages: Vec::new(),
-            files: Vec::new(),
-        };
+        let repository =
+            Repository { root: "/nowhere".into(), packages: Vec::new(), files: Vec::new() };
         let look = |_: &Repository| {
             let mut findings = Findings::default();
             findings.problem("a.rs: too long".to_owned());
             findings.problem("b.rs: too long".to_owned());
             Ok(findings.summary("2 files".to_owned()))
         };
-        let stage = Stage {
-            name: "sizes",
-            work: Work::Look(look),
-        };
+        let stage = Stage { name: "sizes", work: Work::Look(look) };
         let error = run_stage(&stage, &repository).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "2 to mend\na.rs: too long\nb.rs: too long"
-        );
+        assert_eq!(error.to_string(), "2 to mend\na.rs: too long\nb.rs: too long");
     }
 
     #[test]
     fn a_failing_command_is_named() {
         let command = |word: &str| {
             let mut command = cargo(Path::new(env!("CARGO_MANIFEST_DIR")));
-            command
-                .arg(word)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
+            command.arg(word).stdout(Stdio::null()).stderr(Stdio::null());
             command
         };
         let error = finish(command("no-such-verb")).unwrap_err();

@@ -58,10 +58,7 @@ fn drawn_arrows(architecture: &str, name: &str) -> Option<Vec<String>> {
 
 /// Targets of the Markdown links that lead to files, without their fragments.
 fn local_links(text: &str) -> impl Iterator<Item = &str> {
-    let ends = text
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split_once(')'));
+    let ends = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
     let targets = ends.map(|(target, _)| target.split('#').next().unwrap_or(target));
     targets.filter(|target| !target.is_empty() && !target.contains(':'))
 }
@@ -104,24 +101,13 @@ fn compare(
 /// What `diapason` prints for some arguments.
 fn diapason(root: &Path, arguments: &[&str]) -> Result<String> {
     let output = cargo(root)
-        .args([
-            "run",
-            "--quiet",
-            "--release",
-            "--package",
-            "diapason-cli",
-            "--",
-        ])
+        .args(["run", "--quiet", "--release", "--package", "diapason-cli", "--"])
         .args(arguments)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .context("cannot run diapason")?;
-    ensure!(
-        output.status.success(),
-        "`diapason {}` failed",
-        arguments.join(" ")
-    );
+    ensure!(output.status.success(), "`diapason {}` failed", arguments.join(" "));
     String::from_utf8(output.stdout).context("diapason printed something that is not UTF-8")
 }
 
@@ -130,10 +116,7 @@ mod tests {
     use super::*;
 
     fn file(path: &str, text: &str) -> SourceFile {
-        SourceFile {
-            path: path.into(),
-            text: text.into(),
-        }
+        SourceFile { path: path.into(), text: text.into() }
     }
 
     #[test]
@@ -150,16 +133,9 @@ mod tests {
         let nowhere = Path::new("/nowhere");
         let arrows: &[Row<'_>] = &[("diapason-high", &["diapason-low"])];
         let findings = check(nowhere, &packages, &files, arrows);
-        assert_eq!(
-            findings.problems(),
-            ["ARCHITECTURE.md has no row `diapason-new`"]
-        );
+        assert_eq!(findings.problems(), ["ARCHITECTURE.md has no row `diapason-new`"]);
         let findings = check(nowhere, &packages[..2], &files, &[]);
-        assert_eq!(
-            findings.problems().len(),
-            1,
-            "an arrow that is not in the table"
-        );
+        assert_eq!(findings.problems().len(), 1, "an arrow that is not in the table");
     }
 
     #[test]
@@ -168,42 +144,19 @@ mod tests {
         fs::write(root.path().join("here.md"), "").unwrap();
         let text = "[a](here.md#part) [b](gone.md) [c](https://example.org) [d](#below)";
         let findings = check(root.path(), &[], &[file("README.md", text)], &[]);
-        assert_eq!(
-            findings.problems(),
-            ["README.md: nothing lies at `gone.md`"]
-        );
+        assert_eq!(findings.problems(), ["README.md: nothing lies at `gone.md`"]);
         assert_eq!(findings.text(), "0 crates named, 2 links");
     }
 
     #[test]
     fn a_generated_document_must_be_what_is_printed_now() {
         let root = tempfile::tempdir().unwrap();
-        let documents = [Generated {
-            path: "cli.md",
-            arguments: &["help", "--markdown"],
-        }];
+        let documents = [Generated { path: "cli.md", arguments: &["help", "--markdown"] }];
         let print = |arguments: &[&str]| Ok(format!("# {}\n", arguments.join(" ")));
-        assert_eq!(
-            compare(root.path(), &documents, print)
-                .unwrap()
-                .problems()
-                .len(),
-            1
-        );
+        assert_eq!(compare(root.path(), &documents, print).unwrap().problems().len(), 1);
         fs::write(root.path().join("cli.md"), "# help --markdown\n").unwrap();
-        assert!(
-            compare(root.path(), &documents, print)
-                .unwrap()
-                .problems()
-                .is_empty()
-        );
+        assert!(compare(root.path(), &documents, print).unwrap().problems().is_empty());
         fs::write(root.path().join("cli.md"), "# help\n").unwrap();
-        assert_eq!(
-            compare(root.path(), &documents, print)
-                .unwrap()
-                .problems()
-                .len(),
-            1
-        );
+        assert_eq!(compare(root.path(), &documents, print).unwrap().problems().len(), 1);
     }
 }

@@ -10,15 +10,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("diapason-engine", &["diapason-flow", "diapason-model"]),
     ("diapason-train", &["diapason-flow", "diapason-model"]),
     ("diapason-eval", &["diapason-flow"]),
-    (
-        "diapason-serve",
-        &[
-            "diapason-flow",
-            "diapason-markers",
-            "diapason-text",
-            "diapason-engine",
-        ],
-    ),
+    ("diapason-serve", &["diapason-flow", "diapason-markers", "diapason-text", "diapason-engine"]),
     (
         "diapason-cli",
         &[
@@ -55,9 +47,8 @@ pub(crate) const DOORS: &[(&str, &[&str])] = &[
 pub(crate) const LONGEST_FILE_LINES: usize = 500;
 
 /// Folders that hold the project; nothing else below the root is looked at.
-pub(crate) const FOLDERS: &[&str] = &[
-    ".ci", "benches", "bindings", "crates", "docs", "recipes", "suite", "tests", "xtask",
-];
+pub(crate) const FOLDERS: &[&str] =
+    &[".ci", "benches", "bindings", "crates", "docs", "recipes", "suite", "tests", "xtask"];
 
 /// A word that may stand only in some places.
 pub(crate) struct Word {
@@ -81,16 +72,10 @@ const MACHINE: &str = "code for one kind of processor stands among the kernels o
 const UNSAFE: &str = "unsafe code stands in kernels, mmap and FFI only";
 
 /// The kernels, and the verb that says what the machine offers.
-const MACHINE_PLACES: &[&str] = &[
-    "crates/diapason-model/src/kernels/",
-    "crates/diapason-cli/src/commands/doctor.rs",
-];
+const MACHINE_PLACES: &[&str] =
+    &["crates/diapason-model/src/kernels/", "crates/diapason-cli/src/commands/doctor.rs"];
 const UNSAFE_PLACES: &[&str] = &["crates/diapason-model/src/", "bindings/"];
-const BINARIES: &[&str] = &[
-    "crates/diapason-cli/",
-    "crates/diapason-data/build.rs",
-    "xtask/",
-];
+const BINARIES: &[&str] = &["crates/diapason-cli/", "crates/diapason-data/build.rs", "xtask/"];
 
 /// TensorBoard's event files hold the time of day of every event.
 const CLOCKS: &[&str] = &["crates/diapason-cli/", "crates/diapason-train/src/log.rs"];
@@ -154,10 +139,7 @@ mod tests {
         assert!(DOORS.is_sorted());
         for (library, crates) in DOORS {
             for name in *crates {
-                assert!(
-                    ARROWS.iter().any(|(known, _)| known == name),
-                    "{library}: {name}"
-                );
+                assert!(ARROWS.iter().any(|(known, _)| known == name), "{library}: {name}");
             }
         }
     }

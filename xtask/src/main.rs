@@ -1,11 +1,7 @@
 //! `cargo xtask`: the checks of the repository, which are also its CI.
 //!
 //! The rules themselves are tables in [`house`]; the other modules say how each is checked.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "printing is what it is for"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
 mod arrows;
 mod check;

@@ -14,15 +14,11 @@ pub(crate) fn check(packages: &[Package], files: &[SourceFile]) -> Result<Findin
     let mut findings = Findings::default();
     let manifest = |path: &str| {
         let found = files.iter().find(|file| file.path == path);
-        found
-            .map(|file| file.text.as_str())
-            .with_context(|| format!("{path} is missing"))
+        found.map(|file| file.text.as_str()).with_context(|| format!("{path} is missing"))
     };
     let root = manifest("Cargo.toml")?;
     for name in without_reason(root) {
-        findings.problem(format!(
-            "Cargo.toml: no comment above `{name}` says why it is here"
-        ));
+        findings.problem(format!("Cargo.toml: no comment above `{name}` says why it is here"));
     }
     let dependencies = workspace_dependencies(root)?;
     for (name, entry) in &dependencies {
@@ -43,34 +39,22 @@ pub(crate) fn check(packages: &[Package], files: &[SourceFile]) -> Result<Findin
 
 fn workspace_dependencies(root: &str) -> Result<Table> {
     let table: Table = root.parse().context("Cargo.toml")?;
-    let dependencies = table
-        .get("workspace")
-        .and_then(|workspace| workspace.get("dependencies"));
+    let dependencies = table.get("workspace").and_then(|workspace| workspace.get("dependencies"));
     let dependencies = dependencies.and_then(Value::as_table);
-    Ok(dependencies
-        .context("Cargo.toml has no [workspace.dependencies]")?
-        .clone())
+    Ok(dependencies.context("Cargo.toml has no [workspace.dependencies]")?.clone())
 }
 
 fn check_entry(name: &str, entry: &Value, packages: &[Package], findings: &mut Findings) {
     let field = |key: &str| entry.get(key).and_then(Value::as_str);
     if field("path").is_none() {
-        let version = entry
-            .as_str()
-            .or_else(|| field("version"))
-            .unwrap_or("none");
+        let version = entry.as_str().or_else(|| field("version")).unwrap_or("none");
         if !pinned_to_minor(version) {
-            findings.problem(format!(
-                "Cargo.toml: `{name}` has version `{version}`, not `~X.Y`"
-            ));
+            findings.problem(format!("Cargo.toml: `{name}` has version `{version}`, not `~X.Y`"));
         }
     }
     let registry_name = field("package").unwrap_or(name);
     let used = |package: &Package| {
-        package
-            .dependencies
-            .iter()
-            .any(|dependency| dependency.name == registry_name)
+        package.dependencies.iter().any(|dependency| dependency.name == registry_name)
     };
     if !packages.iter().any(used) {
         findings.problem(format!("Cargo.toml: no crate uses `{name}`"));
@@ -113,10 +97,7 @@ fn not_inherited(manifest: &Table) -> Vec<String> {
     let inherits = |value: &Value| value.get("workspace").and_then(Value::as_bool) == Some(true);
     let mut problems = Vec::new();
     let targets = manifest.get("target").and_then(Value::as_table);
-    let tables = targets
-        .into_iter()
-        .flat_map(Table::values)
-        .filter_map(Value::as_table);
+    let tables = targets.into_iter().flat_map(Table::values).filter_map(Value::as_table);
     for table in tables.chain([manifest]) {
         for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
             let entries = table.get(kind).and_then(Value::as_table);
@@ -161,24 +142,15 @@ toml = { workspace = true }
 
     fn findings(root: &str, package: &str) -> Vec<String> {
         let uses = ["ours", "serde", "toml", "lonely"];
-        let dependency = |name: &str| Dependency {
-            name: name.to_owned(),
-            tests_only: false,
-        };
+        let dependency = |name: &str| Dependency { name: name.to_owned(), tests_only: false };
         let packages = [Package {
             name: "ours".to_owned(),
             description: "a crate".to_owned(),
             folder: "crates/ours".to_owned(),
             dependencies: uses.map(dependency).to_vec(),
         }];
-        let file = |path: &str, text: &str| SourceFile {
-            path: path.into(),
-            text: text.into(),
-        };
-        let files = [
-            file("Cargo.toml", root),
-            file("crates/ours/Cargo.toml", package),
-        ];
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
+        let files = [file("Cargo.toml", root), file("crates/ours/Cargo.toml", package)];
         check(&packages, &files).unwrap().problems().to_vec()
     }
 
@@ -194,10 +166,7 @@ toml = { workspace = true }
     #[test]
     fn an_unused_dependency_fails() {
         let root = ROOT.replace("lonely = \"1\"", "# Why not.\nleftover = \"~1.0\"");
-        assert_eq!(
-            findings(&root, PACKAGE),
-            ["Cargo.toml: no crate uses `leftover`"]
-        );
+        assert_eq!(findings(&root, PACKAGE), ["Cargo.toml: no crate uses `leftover`"]);
     }
 
     #[test]

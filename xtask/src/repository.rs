@@ -41,9 +41,7 @@ pub(crate) struct SourceFile {
 impl SourceFile {
     /// Whether its name ends in `.extension`.
     pub(crate) fn has_extension(&self, extension: &str) -> bool {
-        Path::new(&self.path)
-            .extension()
-            .is_some_and(|found| found == extension)
+        Path::new(&self.path).extension().is_some_and(|found| found == extension)
     }
 
     /// Number of lines.
@@ -69,10 +67,7 @@ impl Repository {
         let root = metadata.workspace_root.clone().into_std_path_buf();
         let mut packages = Vec::new();
         for package in metadata.workspace_packages() {
-            let folder = package
-                .manifest_path
-                .parent()
-                .context("a manifest lies in a folder")?;
+            let folder = package.manifest_path.parent().context("a manifest lies in a folder")?;
             let dependencies = package.dependencies.iter().map(|dependency| Dependency {
                 name: dependency.name.clone(),
                 tests_only: dependency.kind == DependencyKind::Development,
@@ -86,11 +81,7 @@ impl Repository {
         }
         packages.sort_by(|a, b| a.name.cmp(&b.name));
         let files = project_files(&root)?;
-        Ok(Repository {
-            root,
-            packages,
-            files,
-        })
+        Ok(Repository { root, packages, files })
     }
 }
 
@@ -136,10 +127,7 @@ fn read_folder(
                 fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             // A file that is not UTF-8 holds data, for which there are no rules.
             if let Ok(text) = String::from_utf8(bytes) {
-                files.push(SourceFile {
-                    path: relative(root, &path),
-                    text,
-                });
+                files.push(SourceFile { path: relative(root, &path), text });
             }
         }
     }
@@ -148,10 +136,7 @@ fn read_folder(
 
 fn relative(root: &Path, path: &Path) -> String {
     let path = path.strip_prefix(root).unwrap_or(path);
-    let parts: Vec<_> = path
-        .components()
-        .map(|part| part.as_os_str().to_string_lossy())
-        .collect();
+    let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
     parts.join("/")
 }
 
@@ -162,12 +147,7 @@ mod tests {
     #[test]
     fn files_are_found_below_the_known_folders_only() {
         let root = tempfile::tempdir().unwrap();
-        for path in [
-            "README.md",
-            "crates/a/src/lib.rs",
-            "crates/a/target/x.rs",
-            "other/lib.rs",
-        ] {
+        for path in ["README.md", "crates/a/src/lib.rs", "crates/a/target/x.rs", "other/lib.rs"] {
             let path = root.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "text\n").unwrap();

@@ -8,10 +8,7 @@ use crate::repository::SourceFile;
 pub(crate) fn check_sizes(files: &[SourceFile], longest_lines: usize) -> Findings {
     let mut findings = Findings::default();
     let mut lengths = Vec::new();
-    for file in files
-        .iter()
-        .filter(|file| file.has_extension("rs") && !generated(file))
-    {
+    for file in files.iter().filter(|file| file.has_extension("rs") && !generated(file)) {
         let lines = file.lines();
         lengths.push(lines);
         if lines > longest_lines {
@@ -40,10 +37,7 @@ pub(crate) fn check_words<'a>(
     let mut findings = Findings::default();
     let mut read = 0;
     for file in files {
-        if !extensions
-            .iter()
-            .any(|extension| file.has_extension(extension))
-        {
+        if !extensions.iter().any(|extension| file.has_extension(extension)) {
             continue;
         }
         read += 1;
@@ -67,10 +61,7 @@ pub(crate) fn check_words<'a>(
 
 /// A generated file says so at its top.
 fn generated(file: &SourceFile) -> bool {
-    file.text
-        .lines()
-        .take(3)
-        .any(|line| line.contains("@generated"))
+    file.text.lines().take(3).any(|line| line.contains("@generated"))
 }
 
 /// Whether `word` stands in `line` and is not part of a longer word.
@@ -92,10 +83,7 @@ mod tests {
     use super::*;
 
     fn file(path: &str, text: impl Into<String>) -> SourceFile {
-        SourceFile {
-            path: path.to_owned(),
-            text: text.into(),
-        }
+        SourceFile { path: path.to_owned(), text: text.into() }
     }
 
     #[test]
@@ -109,19 +97,12 @@ mod tests {
         let findings = check_sizes(&files, 5);
         assert_eq!(findings.problems().len(), 1);
         assert!(findings.problems()[0].starts_with("b.rs: 6 lines"));
-        assert_eq!(
-            findings.text(),
-            "2 Rust files, median 6 lines, longest 6, 11 in all"
-        );
+        assert_eq!(findings.text(), "2 Rust files, median 6 lines, longest 6, 11 in all");
     }
 
     #[test]
     fn a_word_fails_with_its_line_outside_its_places() {
-        let zebra = Word {
-            text: "zebra",
-            allowed: &["zoo/"],
-            why: "keep it in the zoo",
-        };
+        let zebra = Word { text: "zebra", allowed: &["zoo/"], why: "keep it in the zoo" };
         let files = [
             file("zoo/a.rs", "zebra"),
             file("town/a.rs", "// fine\nlet zebra = 1;"),
@@ -129,10 +110,7 @@ mod tests {
             file("town/c.toml", "zebra"),
         ];
         let findings = check_words(files.iter(), &[zebra], &["rs"]);
-        assert_eq!(
-            findings.problems(),
-            ["town/a.rs:2: `zebra`: keep it in the zoo"]
-        );
+        assert_eq!(findings.problems(), ["town/a.rs:2: `zebra`: keep it in the zoo"]);
     }
 
     #[test]

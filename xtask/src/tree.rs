@@ -17,10 +17,7 @@ fn rows(repository: &Repository) -> Vec<String> {
         let own = repository.files.iter();
         let own = own.filter(|file| file.path.starts_with(&folder) && file.has_extension("rs"));
         let (lines, files) = own.fold((0, 0), |(l, f), file| (l + file.lines(), f + 1));
-        rows.push(format!(
-            "{:<17} {lines:>6} {files:>6}  {}",
-            package.name, package.description
-        ));
+        rows.push(format!("{:<17} {lines:>6} {files:>6}  {}", package.name, package.description));
         all_lines += lines;
         all_files += files;
     }
@@ -35,10 +32,7 @@ mod tests {
 
     #[test]
     fn a_crate_counts_the_rust_files_of_its_own_folder() {
-        let file = |path: &str| SourceFile {
-            path: path.into(),
-            text: "a\nb\n".into(),
-        };
+        let file = |path: &str| SourceFile { path: path.into(), text: "a\nb\n".into() };
         let package = |name: &str| Package {
             name: name.into(),
             description: format!("the {name}"),
@@ -48,13 +42,9 @@ mod tests {
         let repository = Repository {
             root: "/nowhere".into(),
             packages: vec![package("hall"), package("hallway")],
-            files: [
-                "crates/hall/src/lib.rs",
-                "crates/hall/README.md",
-                "crates/hallway/src/a.rs",
-            ]
-            .map(file)
-            .to_vec(),
+            files: ["crates/hall/src/lib.rs", "crates/hall/README.md", "crates/hallway/src/a.rs"]
+                .map(file)
+                .to_vec(),
         };
         let rows = rows(&repository);
         assert_eq!(rows[1], "hall                   2      1  the hall");
