@@ -1,3 +1,36 @@
 //! The only door to tables: sources, tasks, synthetic processes, episodes, mixing.
+//!
+//! ```text
+//! raw files ─read→ SQLite tables ─a task's SQL→ rows of units ─sampling, wording→ Vec<Episode>
+//! ```
+//!
+//! * [`Suite`]: the embedded tasks, or those of a folder; [`Suite::check`] says what is missing,
+//!   [`Suite::build`] makes the episodes of one task.
+//! * [`task`](mod@task): the format of a task file; [`source`](mod@source): of a source file;
+//!   [`table`](mod@table): which raw files are read and how.
+//! * [`functions`](mod@functions): what a task's SQL can call beside SQLite's own.
+//! * [`synthetic`]: processes whose distribution is known.
+//! * [`read_episodes`], [`write_episodes`]: interchange as JSONL or Parquet.
+//! * [`mix`](fn@mix): many tasks as one training order.
 
+mod error;
+mod spec;
+mod suite;
+mod wording;
+
+pub mod build;
+pub mod functions;
+pub mod interchange;
+pub mod mix;
+pub mod source;
 pub mod synthetic;
+pub mod table;
+pub mod task;
+
+pub use build::BuildSettings;
+pub use error::DataError;
+pub use interchange::{read_episodes, write_episodes};
+pub use mix::{MixSettings, Mixed, TaskCount, mix};
+pub use source::{Access, Source};
+pub use suite::{MissingFile, Status, Suite};
+pub use task::{Family, Kind, Length, Mode, Sampling, Split, Task};

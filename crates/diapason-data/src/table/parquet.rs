@@ -1,0 +1,38 @@
+//! Parquet rows, by way of JSON: nested columns become JSON text.
+
+use super::{Filler, json};
+use crate::DataError;
+use ::parquet::errors::ParquetError;
+use ::parquet::file::reader::{FileReader, SerializedFileReader};
+use serde_json::Value;
+use std::path::Path;
+
+/// Reads the file that the filler has entered.
+pub(super) fn read(filler: &mut Filler<'_>) -> Result<(), DataError> {
+    let path = filler.path.clone();
+    each_row(&path, |row, value| json::insert(filler, None, value, row))
+}
+
+/// Gives every row of a Parquet file as a JSON object, with its number from 1.
+pub(crate) fn each_row(
+    path: &Path,
+    mut take: impl FnMut(u64, Value) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    let wrong = |problem: ParquetError| DataError::Format {
+        path: path.to_owned(),
+        format: "Parquet",
+        problem: problem.to_string(),
+        hint: String::new(),
+    };
+    let file = std::fs::File::open(path).map_err(|source| DataError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    let reader = SerializedFileReader::new(file).map_err(wrong)?;
+    let rows = reader.get_row_iter(None).map_err(wrong)?;
+    for (index, row) in rows.enumerate() {
+        take(index as u64 + 1, row.map_err(wrong)?.to_json_value())?;
+    }
+    Ok(())
+}
