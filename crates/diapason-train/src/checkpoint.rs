@@ -1,0 +1,316 @@
+//! Checkpoints: everything a run needs to go on as if it had never stopped.
+//!
+//! ```text
+//! checkpoints/step-000120/model.safetensors     weights
+//!                         first.safetensors     AdamW's first moment, under the weights' names
+//!                         second.safetensors    AdamW's second moment
+//!                         state.json            step, whose run it is, checksums; written last
+//! ```
+//!
+//! The position in the data follows from the step: the plan is a function of settings and data.
+//! A folder is filled under a temporary name, synced and renamed, so a checkpoint is there
+//! completely or not at all; checksums guard against what happens to it later.
+
+use crate::crc::Crc32c;
+use crate::{Event, TrainError};
+use diapason_flow::Fingerprint;
+use diapason_model::Layout;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Names of the files that hold a buffer, in the order of [`Buffers`].
+const FILES: [&str; 3] = ["model.safetensors", "first.safetensors", "second.safetensors"];
+const STATE: &str = "state.json";
+/// End of the name of a folder that is being filled.
+const PARTIAL: &str = ".partial";
+/// Bytes that are converted and checksummed at once.
+const CHUNK_BYTES: usize = 1 << 18;
+
+/// Weights, first moment, second moment.
+pub(crate) type Buffers<'a> = [&'a [f32]; 3];
+
+/// What a checkpoint must agree with to be resumed.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Identity {
+    /// Settings that the weights depend on.
+    pub(crate) settings: Fingerprint,
+    /// The sequences.
+    pub(crate) data: Fingerprint,
+    /// Shape and weights before the first step.
+    pub(crate) model: Fingerprint,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct State {
+    step: u64,
+    identity: Identity,
+    files: BTreeMap<String, FileState>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct FileState {
+    bytes: u64,
+    crc32c: u32,
+}
+
+/// A checkpoint that was found whole.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) path: PathBuf,
+    pub(crate) step: u64,
+}
+
+impl Found {
+    /// Reads the checkpoint into the buffers of weights, first and second moment.
+    pub(crate) fn load(&self, layout: &Layout, buffers: [&mut [f32]; 3]) -> Result<(), TrainError> {
+        let header = header(layout);
+        for (name, buffer) in FILES.into_iter().zip(buffers) {
+            let path = self.path.join(name);
+            read_buffer(&path, &header, buffer).map_err(TrainError::io("read", &path))?;
+        }
+        Ok(())
+    }
+}
+
+/// The checkpoints of a run.
+pub(crate) struct Checkpoints {
+    folder: PathBuf,
+    keep: usize,
+    identity: Identity,
+}
+
+impl Checkpoints {
+    /// The checkpoints under `<folder>/checkpoints`, of which the newest `keep` stay.
+    pub(crate) fn new(folder: &Path, keep: usize, identity: Identity) -> Self {
+        Checkpoints { folder: folder.join("checkpoints"), keep, identity }
+    }
+
+    /// The newest whole checkpoint. Each that is damaged is reported to `skipped`.
+    ///
+    /// # Errors
+    /// [`TrainError::OtherRun`] if it belongs to another run.
+    pub(crate) fn newest(
+        &self,
+        skipped: &mut dyn FnMut(Event),
+    ) -> Result<Option<Found>, TrainError> {
+        for (step, path) in self.list()?.into_iter().rev() {
+            match verify(&path) {
+                Ok(state) => {
+                    self.check_identity(&path, &state.identity)?;
+                    return Ok(Some(Found { path, step }));
+                }
+                Err(problem) => skipped(Event::CheckpointSkipped { path, problem }),
+            }
+        }
+        Ok(None)
+    }
+
+    fn check_identity(&self, path: &Path, found: &Identity) -> Result<(), TrainError> {
+        let (ours, path) = (&self.identity, path.to_owned());
+        let parts = [
+            (&ours.settings, &found.settings, "settings"),
+            (&ours.data, &found.data, "data"),
+            (&ours.model, &found.model, "initial weights"),
+        ];
+        match parts.into_iter().find(|(ours, found, _)| ours != found) {
+            Some((_, _, differs)) => Err(TrainError::OtherRun { path, differs }),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a checkpoint and removes those that are too old. Returns its folder.
+    ///
+    /// # Errors
+    /// The system's, with the path. Earlier checkpoints are removed only after this one stands.
+    pub(crate) fn write(
+        &self,
+        step: u64,
+        layout: &Layout,
+        buffers: Buffers<'_>,
+    ) -> Result<PathBuf, TrainError> {
+        let path = self.folder.join(format!("step-{step:06}"));
+        let partial = self.folder.join(format!("step-{step:06}{PARTIAL}"));
+        remove(&partial)?;
+        fs::create_dir_all(&partial).map_err(TrainError::io("create", &partial))?;
+        let written = self.fill(&partial, step, layout, buffers);
+        if written.is_err() {
+            // The first error is the one worth reporting; a leftover is removed by the next run.
+            let _ = fs::remove_dir_all(&partial);
+        }
+        written?;
+        // Only a damaged checkpoint can be in the way: a whole one would have been resumed.
+        remove(&path)?;
+        fs::rename(&partial, &path).map_err(TrainError::io("rename", &partial))?;
+        sync(&self.folder)?;
+        self.prune()?;
+        Ok(path)
+    }
+
+    fn fill(
+        &self,
+        partial: &Path,
+        step: u64,
+        layout: &Layout,
+        buffers: Buffers<'_>,
+    ) -> Result<(), TrainError> {
+        let header = header(layout);
+        let mut files = BTreeMap::new();
+        for (name, buffer) in FILES.into_iter().zip(buffers) {
+            let path = partial.join(name);
+            let state =
+                write_buffer(&path, &header, buffer).map_err(TrainError::io("write", &path))?;
+            files.insert(name.to_owned(), state);
+        }
+        let state = State { step, identity: self.identity.clone(), files };
+        let path = partial.join(STATE);
+        diapason_flow::write_atomically(&path, |out| {
+            Ok(serde_json::to_writer_pretty(out, &state)?)
+        })
+        .map_err(TrainError::io("write", &path))?;
+        sync(partial)
+    }
+
+    /// Removes all but the newest checkpoints, and what interrupted writes left.
+    fn prune(&self) -> Result<(), TrainError> {
+        let steps = self.list()?;
+        let old = steps.len().saturating_sub(self.keep);
+        for (_, path) in &steps[..old] {
+            remove(path)?;
+        }
+        for path in self.entries()? {
+            if path.extension().is_some_and(|end| end == &PARTIAL[1..]) {
+                remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps and folders of all checkpoints, oldest first.
+    fn list(&self) -> Result<Vec<(u64, PathBuf)>, TrainError> {
+        let step_of = |path: &Path| path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok();
+        let paths = self.entries()?.into_iter();
+        let mut steps: Vec<(u64, PathBuf)> =
+            paths.filter_map(|path| Some((step_of(&path)?, path))).collect();
+        steps.sort();
+        Ok(steps)
+    }
+
+    fn entries(&self) -> Result<Vec<PathBuf>, TrainError> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(TrainError::io("read", &self.folder)(source)),
+        };
+        let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+        paths.collect::<io::Result<_>>().map_err(TrainError::io("read", &self.folder))
+    }
+}
+
+/// Reads the state and the checksums of all files, or says what is wrong.
+fn verify(path: &Path) -> Result<State, String> {
+    let text = fs::read(path.join(STATE)).map_err(|error| format!("{STATE}: {error}"))?;
+    let state: State =
+        serde_json::from_slice(&text).map_err(|error| format!("{STATE}: {error}"))?;
+    for name in FILES {
+        let expected = state.files.get(name).ok_or_else(|| format!("{STATE} lacks {name}"))?;
+        let found = checksum(&path.join(name)).map_err(|error| format!("{name}: {error}"))?;
+        if found.bytes != expected.bytes {
+            return Err(format!("{name} has {} bytes of {}", found.bytes, expected.bytes));
+        }
+        if found.crc32c != expected.crc32c {
+            return Err(format!("{name} has another checksum than when it was written"));
+        }
+    }
+    Ok(state)
+}
+
+fn checksum(path: &Path) -> io::Result<FileState> {
+    let mut file = File::open(path)?;
+    let (mut bytes, mut crc) = (0, Crc32c::new());
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let read = file.read(&mut chunk)?;
+        if read == 0 {
+            return Ok(FileState { bytes, crc32c: crc.finish() });
+        }
+        bytes += read as u64;
+        crc.update(&chunk[..read]);
+    }
+}
+
+/// The head of a safetensors file that holds one buffer: its length, then names, shapes and
+/// offsets as JSON, padded so that the data is aligned.
+fn header(layout: &Layout) -> Vec<u8> {
+    let mut tensors = serde_json::Map::new();
+    for spec in &layout.tensors {
+        let offsets = [4 * spec.range.start, 4 * spec.range.end];
+        let entry = serde_json::json!({
+            "dtype": "F32", "shape": spec.shape, "data_offsets": offsets,
+        });
+        tensors.insert(spec.name.clone(), entry);
+    }
+    let mut json = serde_json::Value::Object(tensors).to_string().into_bytes();
+    json.resize(json.len().next_multiple_of(8), b' ');
+    let mut header = (json.len() as u64).to_le_bytes().to_vec();
+    header.append(&mut json);
+    header
+}
+
+fn write_buffer(path: &Path, header: &[u8], buffer: &[f32]) -> io::Result<FileState> {
+    let mut file = File::create(path)?;
+    let mut crc = Crc32c::new();
+    file.write_all(header)?;
+    crc.update(header);
+    let mut bytes = Vec::with_capacity(CHUNK_BYTES);
+    for chunk in buffer.chunks(CHUNK_BYTES / 4) {
+        bytes.clear();
+        bytes.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
+        file.write_all(&bytes)?;
+        crc.update(&bytes);
+    }
+    file.sync_all()?;
+    let bytes = (header.len() + 4 * buffer.len()) as u64;
+    Ok(FileState { bytes, crc32c: crc.finish() })
+}
+
+fn read_buffer(path: &Path, header: &[u8], buffer: &mut [f32]) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    let mut found = vec![0; header.len()];
+    file.read_exact(&mut found)?;
+    if found != header {
+        return Err(io::Error::other("its tensors are not those of the model"));
+    }
+    let mut bytes = vec![0; CHUNK_BYTES];
+    for chunk in buffer.chunks_mut(CHUNK_BYTES / 4) {
+        let bytes = &mut bytes[..4 * chunk.len()];
+        file.read_exact(bytes)?;
+        for (value, bytes) in chunk.iter_mut().zip(bytes.as_chunks::<4>().0) {
+            *value = f32::from_le_bytes(*bytes);
+        }
+    }
+    Ok(())
+}
+
+/// Removes a folder that may be absent.
+fn remove(path: &Path) -> Result<(), TrainError> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(TrainError::io("remove", path)(source))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes the names in a folder durable. Only Unix opens folders as files.
+fn sync(folder: &Path) -> Result<(), TrainError> {
+    if cfg!(unix) {
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(TrainError::io("write", folder))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

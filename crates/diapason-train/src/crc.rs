@@ -1,0 +1,108 @@
+//! CRC-32C (Castagnoli): the checksum of TFRecord files, used for checkpoints too.
+
+/// The polynomial, reflected.
+const POLYNOMIAL: u32 = 0x82F6_3B78;
+
+/// `TABLES[k][b]`: the checksum of byte `b` followed by `k` zero bytes.
+static TABLES: [[u32; 256]; 8] = tables();
+
+const fn tables() -> [[u32; 256]; 8] {
+    let mut tables = [[0; 256]; 8];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut value = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            value = if value & 1 == 1 { (value >> 1) ^ POLYNOMIAL } else { value >> 1 };
+            bit += 1;
+        }
+        tables[0][byte] = value;
+        byte += 1;
+    }
+    let mut table = 1;
+    while table < 8 {
+        let mut byte = 0;
+        while byte < 256 {
+            let before = tables[table - 1][byte];
+            tables[table][byte] = (before >> 8) ^ tables[0][(before & 255) as usize];
+            byte += 1;
+        }
+        table += 1;
+    }
+    tables
+}
+
+/// A checksum in the making.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crc32c(u32);
+
+impl Crc32c {
+    pub(crate) fn new() -> Self {
+        Crc32c(u32::MAX)
+    }
+
+    /// Adds bytes, eight at a time (slicing by eight).
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        let mut crc = self.0;
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            let word = u64::from_le_bytes(*word) ^ u64::from(crc);
+            crc = 0;
+            for (place, byte) in word.to_le_bytes().into_iter().enumerate() {
+                crc ^= TABLES[7 - place][byte as usize];
+            }
+        }
+        for byte in rest {
+            crc = (crc >> 8) ^ TABLES[0][((crc ^ u32::from(*byte)) & 255) as usize];
+        }
+        self.0 = crc;
+    }
+
+    pub(crate) fn finish(self) -> u32 {
+        !self.0
+    }
+
+    /// The checksum of some bytes.
+    pub(crate) fn of(bytes: &[u8]) -> u32 {
+        let mut crc = Crc32c::new();
+        crc.update(bytes);
+        crc.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bit by bit, as in the definition.
+    fn reference(bytes: &[u8]) -> u32 {
+        let mut crc = u32::MAX;
+        for byte in bytes {
+            crc ^= u32::from(*byte);
+            for _ in 0..8 {
+                crc = if crc & 1 == 1 { (crc >> 1) ^ POLYNOMIAL } else { crc >> 1 };
+            }
+        }
+        !crc
+    }
+
+    #[test]
+    fn published_vectors() {
+        assert_eq!(Crc32c::of(b"123456789"), 0xE306_9283);
+        // RFC 3720, B.4.
+        assert_eq!(Crc32c::of(&[0; 32]), 0x8A91_36AA);
+        assert_eq!(Crc32c::of(&[255; 32]), 0x62A8_AB43);
+    }
+
+    #[test]
+    fn slicing_equals_the_definition_however_the_bytes_arrive() {
+        let bytes: Vec<u8> = (0..100u32).map(|index| (index * 37 + 11) as u8).collect();
+        for length in 0..bytes.len() {
+            assert_eq!(Crc32c::of(&bytes[..length]), reference(&bytes[..length]));
+            let mut parts = Crc32c::new();
+            parts.update(&bytes[..length]);
+            parts.update(&bytes[length..]);
+            assert_eq!(parts.finish(), reference(&bytes));
+        }
+    }
+}

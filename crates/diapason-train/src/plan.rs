@@ -1,0 +1,325 @@
+//! What a run will do: which pieces exist, in which order they come, where the steps end.
+
+use crate::pack::{cut, runs};
+use crate::{Sequence, TrainError, TrainSettings};
+use diapason_flow::{Fingerprint, Streams, Tokens};
+use diapason_model::{Arch, Layout};
+use rand::RngExt;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// What a run will do, for the reader before it starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Plan {
+    /// One entry a task, sorted by name.
+    pub tasks: BTreeMap<String, TaskPlan>,
+    /// Optimiser steps of the whole run.
+    pub total_steps: u64,
+    /// Micro-batches of the whole run.
+    pub micro_batches: u64,
+    /// Tokens of the whole run, over all epochs.
+    pub total_tokens: u64,
+    /// Targets of the whole run, over all epochs.
+    pub total_learned_tokens: u64,
+    /// Longest sequence allowed, in tokens: the setting or the model's context.
+    pub max_sequence_tokens: usize,
+    /// Memory that the run will hold.
+    pub memory: MemoryPlan,
+}
+
+/// What a task brings to one epoch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct TaskPlan {
+    /// Sequences after cutting.
+    pub sequences: u64,
+    /// Their tokens.
+    pub tokens: u64,
+    /// Their targets.
+    pub learned_tokens: u64,
+    /// Sequences given that were too long and were cut or shortened.
+    pub cut_sequences: u64,
+    /// Sequences given of which nothing could be kept.
+    pub dropped_sequences: u64,
+    /// Turns that fit no piece.
+    pub dropped_turns: u64,
+    /// Targets lost by cutting and dropping.
+    pub dropped_learned_tokens: u64,
+}
+
+/// Memory of a run in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct MemoryPlan {
+    /// Weights.
+    pub weights_bytes: u64,
+    /// Gradients.
+    pub gradients_bytes: u64,
+    /// Both moments of AdamW.
+    pub moments_bytes: u64,
+    /// Activations of the largest micro-batch, estimated from the shape.
+    pub workspace_bytes: u64,
+}
+
+impl MemoryPlan {
+    /// The sum.
+    pub fn total_bytes(&self) -> u64 {
+        self.weights_bytes + self.gradients_bytes + self.moments_bytes + self.workspace_bytes
+    }
+}
+
+impl Plan {
+    /// The plan of a run, without running it.
+    ///
+    /// # Errors
+    /// Settings or sequences that [`crate::train`] would refuse.
+    pub fn of(
+        arch: &Arch,
+        sequences: &[Sequence],
+        settings: &TrainSettings,
+    ) -> Result<Self, TrainError> {
+        settings.validate()?;
+        let corpus = Corpus::new(arch, sequences, settings)?;
+        let steps = Steps::new(&corpus, settings);
+        Ok(Plan::new(arch, &corpus, &steps, steps.largest_batch_tokens(&corpus)))
+    }
+
+    pub(crate) fn new(
+        arch: &Arch,
+        corpus: &Corpus<'_>,
+        steps: &Steps,
+        batch_tokens: usize,
+    ) -> Self {
+        let buffer = 4 * Layout::of(arch).len as u64;
+        let learned = |index: &u32| corpus.tokens(*index).learned() as u64;
+        Plan {
+            tasks: corpus.tasks.clone(),
+            total_steps: steps.len(),
+            micro_batches: (1..=steps.len()).map(|step| steps.batches(step).len() as u64).sum(),
+            total_tokens: steps.order.iter().map(|&index| corpus.tokens(index).len() as u64).sum(),
+            total_learned_tokens: steps.order.iter().map(learned).sum(),
+            max_sequence_tokens: corpus.limit,
+            memory: MemoryPlan {
+                weights_bytes: buffer,
+                gradients_bytes: buffer,
+                moments_bytes: 2 * buffer,
+                workspace_bytes: workspace_bytes(arch, batch_tokens),
+            },
+        }
+    }
+}
+
+/// What a backward pass over `tokens` tokens must remember of every layer (the residual stream
+/// before and after attention, both normed inputs, q, k, v, the heads' outputs, gate, up and their
+/// product), and gradients of one layer's size on the way back.
+fn workspace_bytes(arch: &Arch, tokens: usize) -> u64 {
+    let heads = 2 * (arch.heads + arch.kv_heads) * arch.head_width;
+    let layer = 4 * arch.width + heads + 3 * arch.mlp_width;
+    4 * (tokens * layer * (arch.layers + 1)) as u64
+}
+
+/// The sequences of a run, cut to length.
+pub(crate) struct Corpus<'a> {
+    pub(crate) tasks: BTreeMap<String, TaskPlan>,
+    pieces: Vec<(&'a str, Cow<'a, Tokens>)>,
+    limit: usize,
+}
+
+impl<'a> Corpus<'a> {
+    /// Checks and cuts all sequences. No sequences make an empty corpus.
+    ///
+    /// # Errors
+    /// The first sequence with nothing to learn or with an unknown token; sequences of which none
+    /// has a piece that fits.
+    pub(crate) fn new(
+        arch: &Arch,
+        sequences: &'a [Sequence],
+        settings: &TrainSettings,
+    ) -> Result<Self, TrainError> {
+        let limit = settings.max_sequence_tokens.min(arch.context);
+        let mut corpus = Corpus { tasks: BTreeMap::new(), pieces: Vec::new(), limit };
+        for (index, sequence) in sequences.iter().enumerate() {
+            check(index, sequence, arch.vocabulary)?;
+            corpus.add(sequence);
+        }
+        if corpus.pieces.is_empty() && !sequences.is_empty() {
+            let sequences = sequences.len();
+            return Err(TrainError::NothingFits { sequences, max_sequence_tokens: limit });
+        }
+        Ok(corpus)
+    }
+
+    fn add(&mut self, sequence: &'a Sequence) {
+        if !self.tasks.contains_key(&sequence.task) {
+            self.tasks.insert(sequence.task.clone(), TaskPlan::default());
+        }
+        let task = self.tasks.get_mut(&sequence.task).expect("it was inserted above");
+        let first = self.pieces.len();
+        if sequence.tokens.len() <= self.limit {
+            self.pieces.push((&sequence.task, Cow::Borrowed(&sequence.tokens)));
+        } else {
+            let cut = cut(&sequence.tokens, self.limit);
+            task.dropped_turns += cut.dropped_turns as u64;
+            let dropped = cut.pieces.is_empty();
+            task.dropped_sequences += u64::from(dropped);
+            task.cut_sequences += u64::from(!dropped);
+            let pieces = cut.pieces.into_iter();
+            self.pieces.extend(pieces.map(|piece| (sequence.task.as_str(), Cow::Owned(piece))));
+        }
+        let mut kept = 0;
+        for (_, piece) in &self.pieces[first..] {
+            task.sequences += 1;
+            task.tokens += piece.len() as u64;
+            kept += piece.learned() as u64;
+        }
+        task.learned_tokens += kept;
+        task.dropped_learned_tokens += sequence.tokens.learned() as u64 - kept;
+    }
+
+    /// Number of pieces.
+    pub(crate) fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Tokens of a piece.
+    pub(crate) fn tokens(&self, index: u32) -> &Tokens {
+        &self.pieces[index as usize].1
+    }
+
+    /// Task of a piece.
+    pub(crate) fn task(&self, index: u32) -> &'a str {
+        self.pieces[index as usize].0
+    }
+
+    /// Tasks of some pieces, sorted, each once.
+    pub(crate) fn tasks_of(&self, pieces: &[u32]) -> Vec<String> {
+        let names: BTreeSet<&str> = pieces.iter().map(|&index| self.task(index)).collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Consecutive runs of all pieces, in order, for measuring.
+    pub(crate) fn batches(&self, budget_tokens: usize) -> Vec<Range<u32>> {
+        let runs = runs(self.pieces.iter().map(|(_, tokens)| tokens.len()), budget_tokens);
+        runs.into_iter().map(|run| run.start as u32..run.end as u32).collect()
+    }
+
+    /// Tokens of the largest of these runs.
+    pub(crate) fn largest_batch_tokens(&self, budget_tokens: usize) -> usize {
+        let tokens = |run: Range<u32>| run.map(|index| self.tokens(index).len()).sum();
+        self.batches(budget_tokens).into_iter().map(tokens).max().unwrap_or(0)
+    }
+
+    /// Hash of everything that is trained on.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        let mut all = String::new();
+        for (task, tokens) in &self.pieces {
+            let mut bytes = task.as_bytes().to_vec();
+            for (id, learn) in tokens.ids().iter().zip(tokens.learn()) {
+                bytes.extend(id.to_le_bytes());
+                bytes.push(u8::from(*learn));
+            }
+            all.push_str(&Fingerprint::of(&bytes).0);
+        }
+        Fingerprint::of(all.as_bytes())
+    }
+}
+
+fn check(index: usize, sequence: &Sequence, vocabulary: usize) -> Result<(), TrainError> {
+    let task = || sequence.task.clone();
+    if sequence.tokens.learned() == 0 {
+        let tokens = sequence.tokens.len();
+        return Err(TrainError::NothingToLearn { index, task: task(), tokens });
+    }
+    match sequence.tokens.ids().iter().find(|id| **id as usize >= vocabulary) {
+        Some(&id) => Err(TrainError::Vocabulary { index, task: task(), id, vocabulary }),
+        None => Ok(()),
+    }
+}
+
+/// The order of the pieces over all epochs and the bounds of the steps.
+///
+/// Epochs follow each other without a break, so every step but the last is full.
+pub(crate) struct Steps {
+    /// Piece numbers in the order of training.
+    order: Vec<u32>,
+    /// Ranges of `order`, one a step.
+    bounds: Vec<Range<usize>>,
+    /// Ranges of `order`, one a micro-batch, of every step.
+    batches: Vec<Vec<Range<usize>>>,
+}
+
+impl Steps {
+    pub(crate) fn new(corpus: &Corpus<'_>, settings: &TrainSettings) -> Self {
+        let mut order = order(corpus, settings);
+        let lengths = order.iter().map(|&index| corpus.tokens(index).len());
+        let mut bounds = match settings.sequences_per_step {
+            Some(sequences) => runs(order.iter().map(|_| 1), sequences),
+            None => runs(lengths, settings.tokens_per_step),
+        };
+        if let Some(most) = settings.max_steps {
+            bounds.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        }
+        order.truncate(bounds.last().map_or(0, |step| step.end));
+        let batches = bounds
+            .iter()
+            .map(|step| {
+                let pieces = &order[step.clone()];
+                let lengths = pieces.iter().map(|&index| corpus.tokens(index).len());
+                let batches = runs(lengths, settings.micro_batch_tokens).into_iter();
+                batches.map(|run| step.start + run.start..step.start + run.end).collect()
+            })
+            .collect();
+        Steps { order, bounds, batches }
+    }
+
+    /// Number of steps.
+    pub(crate) fn len(&self) -> u64 {
+        self.bounds.len() as u64
+    }
+
+    /// The pieces of a step, counted from 1.
+    pub(crate) fn pieces(&self, step: u64) -> &[u32] {
+        &self.order[self.bounds[step as usize - 1].clone()]
+    }
+
+    /// The pieces of each micro-batch of a step, counted from 1.
+    pub(crate) fn batches(&self, step: u64) -> Vec<&[u32]> {
+        let batches = self.batches[step as usize - 1].iter();
+        batches.map(|range| &self.order[range.clone()]).collect()
+    }
+
+    /// Tokens of the largest micro-batch.
+    pub(crate) fn largest_batch_tokens(&self, corpus: &Corpus<'_>) -> usize {
+        let tokens = |range: &Range<usize>| {
+            self.order[range.clone()].iter().map(|&index| corpus.tokens(index).len()).sum::<usize>()
+        };
+        self.batches.iter().flatten().map(tokens).max().unwrap_or(0)
+    }
+}
+
+/// The pieces of all epochs, each shuffled by a stream of its own; no more epochs than
+/// `max_steps` can use.
+fn order(corpus: &Corpus<'_>, settings: &TrainSettings) -> Vec<u32> {
+    let lengths = || (0..corpus.len() as u32).map(|index| corpus.tokens(index).len() as u64);
+    let (epoch_size, step_size) = if let Some(sequences) = settings.sequences_per_step {
+        (corpus.len() as u64, sequences as u64)
+    } else {
+        let longest = lengths().max().unwrap_or(0);
+        (lengths().sum(), longest.max(settings.tokens_per_step as u64))
+    };
+    let most = settings.max_steps.map_or(u64::MAX, |most| most.saturating_mul(step_size));
+    let epochs = most.div_ceil(epoch_size.max(1)).min(u64::from(settings.epochs));
+    let streams = Streams::new(settings.seed).within("train");
+    let mut order = Vec::new();
+    for epoch in 0..epochs {
+        let first = order.len();
+        order.extend(0..corpus.len() as u32);
+        let mut stream = streams.stream("epoch", epoch);
+        for last in (1..corpus.len()).rev() {
+            order.swap(first + last, first + stream.random_range(0..=last));
+        }
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! One optimiser step: gradients over micro-batches, clipping, AdamW.
+
+use crate::pack::lay;
+use crate::plan::Corpus;
+use crate::{Averaging, Quantity, TrainError, TrainSettings};
+use diapason_flow::Tokens;
+use diapason_model::{AdamW, Device, Model, ModelError, Workspace, global_norm};
+
+/// The state that steps change, beside the model.
+pub(crate) struct Stepper<'a> {
+    pub(crate) device: &'a Device,
+    pub(crate) corpus: &'a Corpus<'a>,
+    pub(crate) settings: &'a TrainSettings,
+    pub(crate) optimiser: AdamW,
+    pub(crate) workspace: Workspace,
+    /// Gradients of the step, in the layout of the weights.
+    gradients: Vec<f32>,
+}
+
+/// What a step found out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Done {
+    /// Mean loss in nats before the update.
+    pub(crate) loss_nats: f64,
+    /// Norm of the gradient before clipping.
+    pub(crate) gradient_norm: f64,
+}
+
+impl<'a> Stepper<'a> {
+    /// A fresh state for packs of at most `max_tokens` tokens.
+    pub(crate) fn new(
+        model: &Model,
+        device: &'a Device,
+        corpus: &'a Corpus<'a>,
+        settings: &'a TrainSettings,
+        max_tokens: usize,
+    ) -> Self {
+        let len = model.layout.len;
+        Stepper {
+            device,
+            corpus,
+            settings,
+            optimiser: AdamW::new(settings.adamw(), len),
+            workspace: Workspace::new(&model.arch, max_tokens),
+            gradients: vec![0.0; len],
+        }
+    }
+
+    /// One update of the model from the pieces of a step, given as micro-batches.
+    ///
+    /// # Errors
+    /// [`TrainError::NonFinite`] before anything is changed.
+    pub(crate) fn step(
+        &mut self,
+        model: &mut Model,
+        batches: &[&[u32]],
+        learning_rate: f64,
+    ) -> Result<Done, TrainError> {
+        let loss_nats = self.gradients(model, batches)?;
+        let gradient_norm = global_norm(self.device, &self.gradients);
+        if !gradient_norm.is_finite() {
+            return Err(self.blame(model, batches, gradient_norm)?);
+        }
+        let clip = self.settings.clip_norm;
+        let clipped = clip > 0.0 && gradient_norm > clip;
+        let scale = if clipped { clip / gradient_norm } else { 1.0 };
+        self.optimiser.step(
+            self.device,
+            &model.layout,
+            &mut model.weights,
+            &self.gradients,
+            learning_rate as f32,
+            scale as f32,
+        );
+        Ok(Done { loss_nats, gradient_norm })
+    }
+
+    /// Fills the gradients of the mean loss of the step; returns that loss in nats.
+    fn gradients(&mut self, model: &Model, batches: &[&[u32]]) -> Result<f64, TrainError> {
+        let scale = 1.0 / self.total_weight(batches);
+        self.gradients.fill(0.0);
+        let mut nats = 0.0;
+        for batch in batches {
+            nats += self.accumulate(model, batch, scale)?;
+        }
+        Ok(nats * scale)
+    }
+
+    /// Adds the gradients of one micro-batch; returns its weighted nats.
+    fn accumulate(&mut self, model: &Model, batch: &[u32], scale: f64) -> Result<f64, TrainError> {
+        let averaging = self.settings.averaging;
+        let pieces = batch.iter().map(|&index| self.corpus.tokens(index));
+        let pack = lay(pieces, |tokens| weight(averaging, tokens));
+        let (workspace, gradients) = (&mut self.workspace, &mut self.gradients);
+        let loss = model.loss_and_gradients(self.device, &pack, scale as f32, workspace, gradients);
+        let nats = match loss {
+            Err(ModelError::NonFinite { value }) => value,
+            loss => loss?.nats,
+        };
+        if nats.is_finite() {
+            return Ok(nats);
+        }
+        Err(self.non_finite(Quantity::Loss, nats, batch))
+    }
+
+    /// Σ of the loss weights of a step, over which its loss is averaged.
+    fn total_weight(&self, batches: &[&[u32]]) -> f64 {
+        let pieces = batches.iter().copied().flatten();
+        match self.settings.averaging {
+            Averaging::Tokens => {
+                pieces.map(|&index| self.corpus.tokens(index).learned() as f64).sum()
+            }
+            Averaging::Sequences => pieces.count() as f64,
+        }
+    }
+
+    /// Computes a step again, one micro-batch at a time, to name the first whose gradient is not
+    /// finite. Slow, but only once a run.
+    fn blame(
+        &mut self,
+        model: &Model,
+        batches: &[&[u32]],
+        value: f64,
+    ) -> Result<TrainError, TrainError> {
+        let scale = 1.0 / self.total_weight(batches);
+        self.gradients.fill(0.0);
+        for batch in batches {
+            self.accumulate(model, batch, scale)?;
+            if !global_norm(self.device, &self.gradients).is_finite() {
+                return Ok(self.non_finite(Quantity::GradientNorm, value, batch));
+            }
+        }
+        Ok(self.non_finite(Quantity::GradientNorm, value, &batches.concat()))
+    }
+
+    /// The error of the step in progress: the optimiser counts those that are done.
+    fn non_finite(&self, quantity: Quantity, value: f64, pieces: &[u32]) -> TrainError {
+        let tasks = self.corpus.tasks_of(pieces);
+        TrainError::NonFinite { step: self.optimiser.step + 1, quantity, value, tasks }
+    }
+}
+
+/// Loss weight of each target of a piece.
+fn weight(averaging: Averaging, tokens: &Tokens) -> f32 {
+    match averaging {
+        Averaging::Tokens => 1.0,
+        Averaging::Sequences => 1.0 / tokens.learned() as f32,
+    }
+}
