@@ -44,22 +44,13 @@ pub struct AlignOutcome {
 pub fn align(episode: &Episode, scores: &[OptionScore]) -> Result<AlignOutcome, EvalError> {
     let target = target(episode, scores)?.to_vec();
     let (model, mass) = normalised(scores);
-    let middle: Vec<f64> = target
-        .iter()
-        .zip(&model)
-        .map(|(p, q)| 0.5 * (p + q))
-        .collect();
+    let middle: Vec<f64> = target.iter().zip(&model).map(|(p, q)| 0.5 * (p + q)).collect();
     let (smooth_target, smooth_model) = (smoothed(&target), smoothed(&model));
     Ok(AlignOutcome {
         js_nats: (0.5 * (divergence(&target, &middle) + divergence(&model, &middle))).max(0.0),
         kl_nats: divergence(&smooth_target, &smooth_model).max(0.0),
         reverse_kl_nats: divergence(&smooth_model, &smooth_target).max(0.0),
-        tv: 0.5
-            * target
-                .iter()
-                .zip(&model)
-                .map(|(p, q)| (p - q).abs())
-                .sum::<f64>(),
+        tv: 0.5 * target.iter().zip(&model).map(|(p, q)| (p - q).abs()).sum::<f64>(),
         mode_match: mode_match(&target, &model),
         mass,
         target,
@@ -73,24 +64,12 @@ pub(crate) fn target<'a>(
     scores: &[OptionScore],
 ) -> Result<&'a [f64], EvalError> {
     let task = episode.task.clone();
-    let Some(Query {
-        goal: Goal::Choices { options, probs },
-        ..
-    }) = &episode.query
-    else {
-        return Err(EvalError::NoChoices {
-            task,
-            unit: episode.unit.clone(),
-        });
+    let Some(Query { goal: Goal::Choices { options, probs }, .. }) = &episode.query else {
+        return Err(EvalError::NoChoices { task, unit: episode.unit.clone() });
     };
     let (options, scored) = (options.len(), scores.len());
     if options == 0 || options != probs.len() || options != scored {
-        return Err(EvalError::OptionCount {
-            task,
-            options,
-            probs: probs.len(),
-            scores: scored,
-        });
+        return Err(EvalError::OptionCount { task, options, probs: probs.len(), scores: scored });
     }
     let sum: f64 = probs.iter().sum();
     if (sum - 1.0).abs() > 1e-6 || probs.iter().any(|p| *p < 0.0) || !sum.is_finite() {
@@ -108,47 +87,29 @@ pub(crate) fn target<'a>(
 /// Probabilities over the options and their mass before normalising. Relative to the largest
 /// score, so that options that are all improbable still normalise.
 pub(crate) fn normalised(scores: &[OptionScore]) -> (Vec<f64>, f64) {
-    let largest = scores
-        .iter()
-        .map(|score| score.logprob_nats)
-        .fold(f64::NEG_INFINITY, f64::max);
+    let largest = scores.iter().map(|score| score.logprob_nats).fold(f64::NEG_INFINITY, f64::max);
     if largest == f64::NEG_INFINITY {
         return (vec![1.0 / scores.len() as f64; scores.len()], 0.0);
     }
-    let weights: Vec<f64> = scores
-        .iter()
-        .map(|score| (score.logprob_nats - largest).exp())
-        .collect();
+    let weights: Vec<f64> =
+        scores.iter().map(|score| (score.logprob_nats - largest).exp()).collect();
     let total: f64 = weights.iter().sum();
-    (
-        weights.iter().map(|weight| weight / total).collect(),
-        total * largest.exp(),
-    )
+    (weights.iter().map(|weight| weight / total).collect(), total * largest.exp())
 }
 
 fn smoothed(probabilities: &[f64]) -> Vec<f64> {
     let total: f64 = probabilities.iter().map(|p| p + SMOOTHING).sum();
-    probabilities
-        .iter()
-        .map(|p| (p + SMOOTHING) / total)
-        .collect()
+    probabilities.iter().map(|p| (p + SMOOTHING) / total).collect()
 }
 
 /// `Σ P ln(P/Q)` with `0 ln 0 = 0`.
 fn divergence(p: &[f64], q: &[f64]) -> f64 {
-    p.iter()
-        .zip(q)
-        .filter(|(p, _)| **p > 0.0)
-        .map(|(p, q)| p * (p / q).ln())
-        .sum()
+    p.iter().zip(q).filter(|(p, _)| **p > 0.0).map(|(p, q)| p * (p / q).ln()).sum()
 }
 
 pub(crate) fn mode_match(target: &[f64], model: &[f64]) -> f64 {
     let (most_target, most_model) = (largest(target), largest(model));
-    let tied = model
-        .iter()
-        .zip(target)
-        .filter(|(q, _)| **q >= most_model - TIE);
+    let tied = model.iter().zip(target).filter(|(q, _)| **q >= most_model - TIE);
     let count = tied.clone().count() as f64;
     tied.filter(|(_, p)| **p >= most_target - TIE).count() as f64 / count
 }
@@ -165,32 +126,20 @@ pub(crate) mod tests {
     pub(crate) fn choices(probs: &[f64]) -> Episode {
         let mut episode = Episode::new("align/urn", "u");
         let options = (0..probs.len()).map(|index| index.to_string()).collect();
-        let goal = Goal::Choices {
-            options,
-            probs: probs.to_vec(),
-        };
+        let goal = Goal::Choices { options, probs: probs.to_vec() };
         episode.query = Some(Query { input: None, goal });
         episode
     }
 
     pub(crate) fn scores(probs: &[f64]) -> Vec<OptionScore> {
-        probs
-            .iter()
-            .map(|p| OptionScore {
-                logprob_nats: p.ln(),
-                tokens: 1,
-            })
-            .collect()
+        probs.iter().map(|p| OptionScore { logprob_nats: p.ln(), tokens: 1 }).collect()
     }
 
     #[test]
     fn disjoint_distributions_reach_the_bounds() {
         let outcome = align(&choices(&[1.0, 0.0]), &scores(&[0.0, 0.5])).unwrap();
         assert!((outcome.js_nats - 2f64.ln()).abs() < 1e-12);
-        assert_eq!(
-            (outcome.tv, outcome.mode_match, outcome.mass),
-            (1.0, 0.0, 0.5)
-        );
+        assert_eq!((outcome.tv, outcome.mode_match, outcome.mass), (1.0, 0.0, 0.5));
         assert!((outcome.kl_nats - 1e6f64.ln()).abs() < 1e-3);
     }
 
@@ -205,18 +154,13 @@ pub(crate) mod tests {
         assert!((outcome.js_nats - js).abs() < 1e-12);
         assert_eq!(outcome.mode_match, 0.5, "a tied model guesses");
         let tied_target = align(&choices(&[0.5, 0.5]), &scores(&[0.1, 0.2])).unwrap();
-        assert_eq!(
-            tied_target.mode_match, 1.0,
-            "either mode of the target is right"
-        );
+        assert_eq!(tied_target.mode_match, 1.0, "either mode of the target is right");
     }
 
     #[test]
     fn improbable_options_normalise_and_impossible_ones_are_uniform() {
-        let scores = [-2000.0, -2000.0 - 3f64.ln()].map(|logprob_nats| OptionScore {
-            logprob_nats,
-            tokens: 9,
-        });
+        let scores = [-2000.0, -2000.0 - 3f64.ln()]
+            .map(|logprob_nats| OptionScore { logprob_nats, tokens: 9 });
         let outcome = align(&choices(&[0.75, 0.25]), &scores).unwrap();
         assert!(outcome.js_nats < 1e-12 && outcome.mass == 0.0);
         let none = align(&choices(&[0.5, 0.5]), &self::scores(&[0.0, 0.0])).unwrap();
@@ -228,21 +172,11 @@ pub(crate) mod tests {
         let missing = align(&Episode::new("t", "u"), &scores(&[1.0]));
         assert!(matches!(missing, Err(EvalError::NoChoices { .. })));
         let short = align(&choices(&[0.5, 0.5]), &scores(&[1.0]));
-        assert!(matches!(
-            short,
-            Err(EvalError::OptionCount {
-                options: 2,
-                scores: 1,
-                ..
-            })
-        ));
+        assert!(matches!(short, Err(EvalError::OptionCount { options: 2, scores: 1, .. })));
         let loose = align(&choices(&[0.5, 0.4]), &scores(&[0.5, 0.5]));
         assert!(matches!(loose, Err(EvalError::Target { .. })));
         let nan = align(&choices(&[1.0]), &scores(&[f64::NAN]));
-        assert!(matches!(
-            nan,
-            Err(EvalError::LogProbability { index: 0, .. })
-        ));
+        assert!(matches!(nan, Err(EvalError::LogProbability { index: 0, .. })));
     }
 
     proptest! {

@@ -40,13 +40,7 @@ pub fn expected_calibration_error(pairs: &[Pair]) -> Option<f64> {
 /// `Σ_u (Σ_b ±d_ub) / Σ_u n_u`: exact on all units, linear in them, and free of the upward bias
 /// that absolute values of resampled noise would have.
 pub(crate) fn tallies(pairs: &BTreeMap<String, Vec<Pair>>) -> Units {
-    let upper = upper_edges(
-        pairs
-            .values()
-            .flatten()
-            .map(|pair| pair.probability)
-            .collect(),
-    );
+    let upper = upper_edges(pairs.values().flatten().map(|pair| pair.probability).collect());
     let bin = |pair: &Pair| upper.partition_point(|edge| *edge < pair.probability);
     let mut excess = vec![0.0; upper.len() + 1];
     for pair in pairs.values().flatten() {
@@ -56,17 +50,8 @@ pub(crate) fn tallies(pairs: &BTreeMap<String, Vec<Pair>>) -> Units {
         .iter()
         .filter(|(_, pairs)| !pairs.is_empty())
         .map(|(unit, pairs)| {
-            let sum = pairs
-                .iter()
-                .map(|pair| pair.excess() * excess[bin(pair)].signum())
-                .sum();
-            (
-                unit.clone(),
-                Tally {
-                    sum,
-                    count: pairs.len() as f64,
-                },
-            )
+            let sum = pairs.iter().map(|pair| pair.excess() * excess[bin(pair)].signum()).sum();
+            (unit.clone(), Tally { sum, count: pairs.len() as f64 })
         })
         .collect()
 }
@@ -114,9 +99,7 @@ mod tests {
     fn distinct_probabilities_agree_with_bins_cut_by_rank() {
         let mut stream = Streams::new(3).stream("pairs", 0);
         let mut uniform = || stream.next_u32() as f32 / u32::MAX as f32;
-        let mut pairs: Vec<_> = (0..1000)
-            .map(|_| pair(uniform(), uniform() < 0.4))
-            .collect();
+        let mut pairs: Vec<_> = (0..1000).map(|_| pair(uniform(), uniform() < 0.4)).collect();
         let fast = expected_calibration_error(&pairs).unwrap();
         pairs.sort_by(|a, b| a.probability.total_cmp(&b.probability));
         let slow: f64 = pairs
@@ -134,10 +117,7 @@ mod tests {
         for index in 0..40_000 {
             let probability = uniform();
             let right = uniform() < probability;
-            units
-                .entry(format!("{}", index % 7))
-                .or_default()
-                .push(pair(probability, right));
+            units.entry(format!("{}", index % 7)).or_default().push(pair(probability, right));
         }
         let all: Vec<_> = units.values().flatten().copied().collect();
         let error = expected_calibration_error(&all).unwrap();

@@ -24,22 +24,14 @@ pub fn capability(
     let target = align::target(episode, scores)?;
     let (model, _) = align::normalised(scores);
     let mut loss_nats = 0.0;
-    for (index, (p, q)) in target
-        .iter()
-        .zip(&model)
-        .enumerate()
-        .filter(|(_, (p, _))| **p > 0.0)
-    {
+    for (index, (p, q)) in target.iter().zip(&model).enumerate().filter(|(_, (p, _))| **p > 0.0) {
         if *q == 0.0 {
             let (task, value) = (episode.task.clone(), scores[index].logprob_nats);
             return Err(EvalError::LogProbability { task, index, value });
         }
         loss_nats -= p * q.ln();
     }
-    Ok(CapabilityOutcome {
-        accuracy: align::mode_match(target, &model),
-        loss_nats,
-    })
+    Ok(CapabilityOutcome { accuracy: align::mode_match(target, &model), loss_nats })
 }
 
 #[cfg(test)]

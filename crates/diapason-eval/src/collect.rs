@@ -39,14 +39,7 @@ impl Collector {
         value: f64,
     ) -> Result<(), EvalError> {
         let value = finite(task, metric, value)?;
-        record(
-            self.task(task)
-                .figures
-                .entry(metric.to_owned())
-                .or_default(),
-            unit,
-            value,
-        );
+        record(self.task(task).figures.entry(metric.to_owned()).or_default(), unit, value);
         Ok(())
     }
 
@@ -83,14 +76,8 @@ impl Collector {
             let rows = [
                 ("loss_nats", Some(turn.nats)),
                 ("accuracy", Some(f64::from(u8::from(turn.right)))),
-                (
-                    "first_token_accuracy",
-                    Some(f64::from(u8::from(turn.first_right))),
-                ),
-                (
-                    "regret_nats",
-                    turn.optimal_nats.map(|optimal| turn.nats - optimal),
-                ),
+                ("first_token_accuracy", Some(f64::from(u8::from(turn.first_right)))),
+                ("regret_nats", turn.optimal_nats.map(|optimal| turn.nats - optimal)),
             ];
             for (metric, value) in rows {
                 if let Some(value) = value {
@@ -104,10 +91,7 @@ impl Collector {
             let pairs = self.pairs.entry(task.clone()).or_default();
             let at = pairs.by_examples.entry(turn.examples).or_default();
             for units in [&mut pairs.all, at] {
-                units
-                    .entry(unit.to_owned())
-                    .or_default()
-                    .extend(&turn.pairs);
+                units.entry(unit.to_owned()).or_default().extend(&turn.pairs);
             }
         }
         Ok(())
@@ -203,8 +187,7 @@ impl Collector {
         for (name, pairs) in std::mem::take(&mut self.pairs) {
             let task = self.task(&name);
             if !pairs.all.is_empty() {
-                task.figures
-                    .insert("ece".to_owned(), calibration::tallies(&pairs.all));
+                task.figures.insert("ece".to_owned(), calibration::tallies(&pairs.all));
             }
             let curve = task.curves.entry("ece".to_owned()).or_default();
             for (examples, units) in &pairs.by_examples {
@@ -229,15 +212,11 @@ fn cover_rows(outcome: &CoverOutcome) -> impl Iterator<Item = (&'static str, f64
         ("collision_entropy_nats", outcome.collision_entropy_nats()),
         ("support_share", outcome.support_share()),
     ];
-    rows.into_iter()
-        .filter_map(|(metric, value)| Some((metric, value?)))
+    rows.into_iter().filter_map(|(metric, value)| Some((metric, value?)))
 }
 
 fn record(units: &mut Units, unit: &str, value: f64) {
-    let row = Tally {
-        sum: value,
-        count: 1.0,
-    };
+    let row = Tally { sum: value, count: 1.0 };
     let tally = units.entry(unit.to_owned()).or_default();
     *tally = tally.plus(row);
 }
@@ -254,10 +233,7 @@ fn finite(task: &str, metric: &str, value: f64) -> Result<f64, EvalError> {
     if value.is_finite() {
         Ok(value)
     } else {
-        Err(EvalError::NotFinite {
-            place: format!("{task} {metric}"),
-            value,
-        })
+        Err(EvalError::NotFinite { place: format!("{task} {metric}"), value })
     }
 }
 
@@ -273,48 +249,25 @@ mod tests {
             right: nats < 1.0,
             first_right: true,
             optimal_nats: (examples == 1).then_some(0.25),
-            pairs: vec![Pair {
-                probability: 0.5,
-                right: true,
-            }],
+            pairs: vec![Pair { probability: 0.5, right: true }],
         };
-        SteerOutcome {
-            turns: (0..).zip(nats).map(turn).collect(),
-        }
+        SteerOutcome { turns: (0..).zip(nats).map(turn).collect() }
     }
 
     #[test]
     fn rows_of_a_unit_add_up_and_curves_follow_the_examples() {
         let mut collector = Collector::default();
         collector.steer("urn", "u", &outcome([2.0, 1.0])).unwrap();
-        collector
-            .steer("steer/urn", "u", &outcome([1.0, 0.5]))
-            .unwrap();
-        collector
-            .permutation("urn", "u", (&outcome([2.0, 1.0]), &outcome([2.0, 0.75])))
-            .unwrap();
+        collector.steer("steer/urn", "u", &outcome([1.0, 0.5])).unwrap();
+        collector.permutation("urn", "u", (&outcome([2.0, 1.0]), &outcome([2.0, 0.75]))).unwrap();
         let measured = collector.finish();
         let task = &measured.tasks["steer/urn"];
-        assert_eq!(
-            task.figures["loss_nats"]["u"],
-            Tally {
-                sum: 4.5,
-                count: 4.0
-            }
-        );
-        assert_eq!(
-            task.figures["regret_nats"]["u"],
-            Tally {
-                sum: 1.0,
-                count: 2.0
-            }
-        );
+        assert_eq!(task.figures["loss_nats"]["u"], Tally { sum: 4.5, count: 4.0 });
+        assert_eq!(task.figures["regret_nats"]["u"], Tally { sum: 1.0, count: 2.0 });
         assert_eq!(task.figures["permutation_gap"]["u"].mean(), Some(0.25));
         assert_eq!(task.figures["ece"]["u"].mean(), Some(0.5));
-        let places: Vec<_> = task.curves["loss_nats"]
-            .iter()
-            .map(|at| (at.x, at.units["u"].sum))
-            .collect();
+        let places: Vec<_> =
+            task.curves["loss_nats"].iter().map(|at| (at.x, at.units["u"].sum)).collect();
         assert_eq!(places, [(0.0, 3.0), (1.0, 1.5)]);
         assert_eq!(task.curves["ece"].len(), 2);
     }
@@ -325,23 +278,11 @@ mod tests {
         collector.steer("a", "u", &outcome([2.0, 1.0])).unwrap();
         collector.steer("a", "v", &outcome([4.0, 1.0])).unwrap();
         collector
-            .steer(
-                "b",
-                "w",
-                &SteerOutcome {
-                    turns: outcome([1.0, 0.0]).turns[..1].to_vec(),
-                },
-            )
+            .steer("b", "w", &SteerOutcome { turns: outcome([1.0, 0.0]).turns[..1].to_vec() })
             .unwrap();
         let all = collector.finish().with_families();
         let family = &all.tasks["steer/*"];
-        assert_eq!(
-            family.figures["loss_nats"]["steer/a"],
-            Tally {
-                sum: 2.0,
-                count: 1.0
-            }
-        );
+        assert_eq!(family.figures["loss_nats"]["steer/a"], Tally { sum: 2.0, count: 1.0 });
         assert_eq!(family.figures["loss_nats"].len(), 2);
         assert_eq!(family.curves["loss_nats"].len(), 1);
         assert_eq!(family.curves["loss_nats"][0].x, 0.0);
@@ -352,14 +293,9 @@ mod tests {
         let mut collector = Collector::default();
         let refused = collector.add("levers/length", "u", "win_rate", f64::NAN);
         assert!(matches!(refused, Err(EvalError::NotFinite { .. })));
-        collector
-            .steer("urn", "u", &outcome([0.1, 1.0 / 3.0]))
-            .unwrap();
+        collector.steer("urn", "u", &outcome([0.1, 1.0 / 3.0])).unwrap();
         let measured = collector.finish();
         let text = serde_json::to_string(&measured).unwrap();
-        assert_eq!(
-            serde_json::from_str::<Measurements>(&text).unwrap(),
-            measured
-        );
+        assert_eq!(serde_json::from_str::<Measurements>(&text).unwrap(), measured);
     }
 }

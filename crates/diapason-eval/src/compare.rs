@@ -46,10 +46,7 @@ pub fn compare(
             .iter()
             .filter_map(|(metric, units)| Some((metric, units, second.figures.get(metric)?)))
             .collect();
-        let pairs: Vec<_> = shared
-            .iter()
-            .map(|(_, first, second)| (*first, *second))
-            .collect();
+        let pairs: Vec<_> = shared.iter().map(|(_, first, second)| (*first, *second)).collect();
         let found = differences(&pairs, 1.0, &streams.within(task));
         for ((metric, ..), difference) in shared.iter().zip(found) {
             let Some(difference) = difference else {
@@ -84,11 +81,7 @@ fn differences(
 ) -> Vec<Option<Difference>> {
     let names: BTreeSet<&str> = pairs
         .iter()
-        .flat_map(|(a, b)| {
-            a.keys()
-                .filter(|name| b.contains_key(*name))
-                .map(String::as_str)
-        })
+        .flat_map(|(a, b)| a.keys().filter(|name| b.contains_key(*name)).map(String::as_str))
         .collect();
     let sides: Vec<Sides> = pairs.iter().map(|(a, b)| sides(a, b)).collect();
     let mut resampled = Matrix::zeros(names.len(), 4 * pairs.len());
@@ -116,12 +109,7 @@ fn differences(
         let ci95 =
             interval(values.collect(), difference, whole.n).unwrap_or([difference, difference]);
         let p = p_value(flipped.iter().skip(column).step_by(pairs.len()));
-        difference.is_finite().then_some(Difference {
-            difference,
-            ci95,
-            p,
-            n: whole.n,
-        })
+        difference.is_finite().then_some(Difference { difference, ci95, p, n: whole.n })
     };
     sides.iter().enumerate().map(finish).collect()
 }
@@ -132,18 +120,10 @@ fn shared<'a>(a: Option<&'a Tally>, b: Option<&'a Tally>) -> Option<(&'a Tally, 
 }
 
 fn sides(a: &Units, b: &Units) -> Sides {
-    let mut sides = Sides {
-        a: Tally::default(),
-        b: Tally::default(),
-        n: 0,
-    };
+    let mut sides = Sides { a: Tally::default(), b: Tally::default(), n: 0 };
     for (name, tally) in a {
         if let Some((a, b)) = shared(Some(tally), b.get(name)) {
-            sides = Sides {
-                a: sides.a.plus(*a),
-                b: sides.b.plus(*b),
-                n: sides.n + 1,
-            };
+            sides = Sides { a: sides.a.plus(*a), b: sides.b.plus(*b), n: sides.n + 1 };
         }
     }
     sides

@@ -25,11 +25,7 @@ pub fn cover<Text: AsRef<str>>(judge: &Judge, texts: &[Text]) -> CoverOutcome {
             *outputs.entry(canonical).or_insert(0) += 1;
         }
     }
-    CoverOutcome {
-        draws: texts.len(),
-        outputs,
-        support: judge.support(),
-    }
+    CoverOutcome { draws: texts.len(), outputs, support: judge.support() }
 }
 
 impl CoverOutcome {
@@ -86,10 +82,7 @@ impl CoverOutcome {
 
     /// Number of outputs seen in exactly `times` draws.
     fn seen(&self, times: usize) -> usize {
-        self.outputs
-            .values()
-            .filter(|count| **count == times)
-            .count()
+        self.outputs.values().filter(|count| **count == times).count()
     }
 }
 
@@ -110,18 +103,11 @@ mod tests {
     #[test]
     fn counts_of_a_hand_made_sample() {
         let outcome = cover(&digits(), &["1", " 1", "2", "3", "3\n", "3", "x", "10"]);
-        assert_eq!(
-            (outcome.draws, outcome.valid(), outcome.distinct()),
-            (8, 6, 3)
-        );
+        assert_eq!((outcome.draws, outcome.valid(), outcome.distinct()), (8, 6, 3));
         assert_eq!(outcome.valid_share(), Some(0.75));
         assert_eq!(outcome.unique_share(), 0.5);
         assert!((outcome.good_turing_coverage() - 5.0 / 6.0).abs() < 1e-12);
-        assert_eq!(
-            outcome.chao1(),
-            3.0,
-            "one singleton says nothing of unseen outputs"
-        );
+        assert_eq!(outcome.chao1(), 3.0, "one singleton says nothing of unseen outputs");
         assert!((outcome.collision_entropy_nats().unwrap() - (30f64 / 8.0).ln()).abs() < 1e-12);
         assert_eq!(outcome.support_share(), Some(0.3));
     }
@@ -131,11 +117,7 @@ mod tests {
         let outcome = cover(&digits(), &["x", "y"]);
         assert_eq!(outcome.valid_share(), Some(0.0));
         assert_eq!(
-            (
-                outcome.unique_share(),
-                outcome.chao1(),
-                outcome.good_turing_coverage()
-            ),
+            (outcome.unique_share(), outcome.chao1(), outcome.good_turing_coverage()),
             (0.0, 0.0, 0.0)
         );
         assert_eq!(outcome.collision_entropy_nats(), None);
@@ -152,14 +134,9 @@ mod tests {
         let mut stream = Streams::new(1).stream("draws", 0);
         let (mut agree, mut support) = (0.0, 0.0);
         for _ in 0..2000 {
-            let texts: Vec<_> = (0..6)
-                .map(|_| (stream.next_u32() % 10).to_string())
-                .collect();
+            let texts: Vec<_> = (0..6).map(|_| (stream.next_u32() % 10).to_string()).collect();
             let outcome = cover(&digits(), &texts);
-            agree += outcome
-                .collision_entropy_nats()
-                .map_or(0.0, |nats| (-nats).exp())
-                / 2000.0;
+            agree += outcome.collision_entropy_nats().map_or(0.0, |nats| (-nats).exp()) / 2000.0;
             support += outcome.chao1() / 2000.0;
         }
         assert!((agree - 0.1).abs() < 0.005, "{agree}");

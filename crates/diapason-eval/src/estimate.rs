@@ -38,19 +38,11 @@ pub fn results(measured: &Measurements, streams: &Streams) -> Results {
             }
             let name = column.metric.to_owned();
             if let Some(x) = column.x {
-                let point = CurvePoint {
-                    x,
-                    value: estimate.value,
-                    ci95: estimate.ci95,
-                };
+                let point = CurvePoint { x, value: estimate.value, ci95: estimate.ci95 };
                 let curves = results.curves.entry(task.clone()).or_default();
                 curves.entry(name).or_default().push(point);
             } else {
-                results
-                    .figures
-                    .entry(task.clone())
-                    .or_default()
-                    .insert(name, estimate);
+                results.figures.entry(task.clone()).or_default().insert(name, estimate);
             }
         }
     }
@@ -65,35 +57,22 @@ struct Column<'a> {
 }
 
 fn columns(measured: &TaskMeasurements) -> Vec<Column<'_>> {
-    let figures = measured.figures.iter().map(|(metric, units)| Column {
-        metric,
-        x: None,
-        units,
-    });
+    let figures = measured.figures.iter().map(|(metric, units)| Column { metric, x: None, units });
     let curves = measured.curves.iter().flat_map(|(metric, curve)| {
-        let most = curve
-            .iter()
-            .map(|place| place.units.len())
-            .max()
-            .unwrap_or(0);
-        curve
-            .iter()
-            .filter(move |place| 2 * place.units.len() >= most)
-            .map(move |place| Column {
-                metric,
-                x: Some(place.x),
-                units: &place.units,
-            })
+        let most = curve.iter().map(|place| place.units.len()).max().unwrap_or(0);
+        curve.iter().filter(move |place| 2 * place.units.len() >= most).map(move |place| Column {
+            metric,
+            x: Some(place.x),
+            units: &place.units,
+        })
     });
     figures.chain(curves).collect()
 }
 
 /// One estimate a column, all from the same resamples of the union of units.
 fn estimates(columns: &[&Units], streams: &Streams) -> Vec<Option<Estimate>> {
-    let names: BTreeSet<&str> = columns
-        .iter()
-        .flat_map(|units| units.keys().map(String::as_str))
-        .collect();
+    let names: BTreeSet<&str> =
+        columns.iter().flat_map(|units| units.keys().map(String::as_str)).collect();
     let mut matrix = Matrix::zeros(names.len(), 2 * columns.len());
     for (row, name) in names.iter().enumerate() {
         for (column, units) in columns.iter().enumerate() {
@@ -107,9 +86,7 @@ fn estimates(columns: &[&Units], streams: &Streams) -> Vec<Option<Estimate>> {
     let width = 2 * columns.len();
     (0..columns.len())
         .map(|column| {
-            let resampled = sums
-                .chunks(width)
-                .map(|row| row[2 * column] / row[2 * column + 1]);
+            let resampled = sums.chunks(width).map(|row| row[2 * column] / row[2 * column + 1]);
             finish(columns[column], resampled.collect())
         })
         .collect()
@@ -119,21 +96,9 @@ fn finish(units: &Units, resampled: Vec<f64>) -> Option<Estimate> {
     let whole = total(units);
     let value = whole.mean().filter(|value| value.is_finite())?;
     let n = units.values().filter(|tally| tally.count > 0.0).count();
-    let squares: f64 = units
-        .values()
-        .map(|tally| (tally.sum - value * tally.count).powi(2))
-        .sum();
-    let spread = if n > 1 {
-        n as f64 / (n as f64 - 1.0)
-    } else {
-        0.0
-    };
+    let squares: f64 = units.values().map(|tally| (tally.sum - value * tally.count).powi(2)).sum();
+    let spread = if n > 1 { n as f64 / (n as f64 - 1.0) } else { 0.0 };
     let stderr = (spread * squares).sqrt() / whole.count;
     let ci95 = interval(resampled, value, n).unwrap_or([value, value]);
-    Some(Estimate {
-        value,
-        stderr,
-        ci95,
-        n,
-    })
+    Some(Estimate { value, stderr, ci95, n })
 }

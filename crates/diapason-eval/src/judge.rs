@@ -17,18 +17,10 @@ pub struct Judge {
 
 #[derive(Clone, Debug)]
 enum Rule {
-    List {
-        spellings: HashMap<String, String>,
-        ignore_case: bool,
-    },
+    List { spellings: HashMap<String, String>, ignore_case: bool },
     Pattern(Regex),
-    Integer {
-        min: u64,
-        max: u64,
-    },
-    Prime {
-        max: u64,
-    },
+    Integer { min: u64, max: u64 },
+    Prime { max: u64 },
 }
 
 impl Judge {
@@ -42,33 +34,19 @@ impl Judge {
                 let mut spellings = HashMap::new();
                 for item in items {
                     let item = item.trim();
-                    spellings
-                        .entry(key(item, *ignore_case))
-                        .or_insert_with(|| item.to_owned());
+                    spellings.entry(key(item, *ignore_case)).or_insert_with(|| item.to_owned());
                 }
-                Rule::List {
-                    spellings,
-                    ignore_case: *ignore_case,
-                }
+                Rule::List { spellings, ignore_case: *ignore_case }
             }
-            Check::Pattern { pattern } => Rule::Pattern(
-                Regex::new(&format!(r"\A(?:{pattern})\z")).map_err(|problem| {
-                    EvalError::Pattern {
-                        pattern: pattern.clone(),
-                        problem: problem.to_string(),
-                    }
-                })?,
-            ),
+            Check::Pattern { pattern } => {
+                Rule::Pattern(Regex::new(&format!(r"\A(?:{pattern})\z")).map_err(|problem| {
+                    EvalError::Pattern { pattern: pattern.clone(), problem: problem.to_string() }
+                })?)
+            }
             Check::Integer { min, max } if min > max => {
-                return Err(EvalError::Range {
-                    min: *min,
-                    max: *max,
-                });
+                return Err(EvalError::Range { min: *min, max: *max });
             }
-            Check::Integer { min, max } => Rule::Integer {
-                min: *min,
-                max: *max,
-            },
+            Check::Integer { min, max } => Rule::Integer { min: *min, max: *max },
             Check::Prime { max } => Rule::Prime { max: *max },
         };
         let support = rule.support();
@@ -80,10 +58,9 @@ impl Judge {
     pub fn canonical(&self, text: &str) -> Option<String> {
         let text = text.trim();
         match &self.rule {
-            Rule::List {
-                spellings,
-                ignore_case,
-            } => spellings.get(&key(text, *ignore_case)).cloned(),
+            Rule::List { spellings, ignore_case } => {
+                spellings.get(&key(text, *ignore_case)).cloned()
+            }
             Rule::Pattern(pattern) => pattern.is_match(text).then(|| text.to_owned()),
             Rule::Integer { min, max } => plain_integer(text)
                 .filter(|value| (min..=max).contains(&value))
@@ -121,11 +98,7 @@ pub fn judge(check: &Check, text: &str) -> Result<Option<String>, EvalError> {
 }
 
 fn key(text: &str, ignore_case: bool) -> String {
-    if ignore_case {
-        text.to_lowercase()
-    } else {
-        text.to_owned()
-    }
+    if ignore_case { text.to_lowercase() } else { text.to_owned() }
 }
 
 /// ASCII digits only, no sign, no leading zero: variants of one number must not count twice.
@@ -201,14 +174,8 @@ mod tests {
     #[test]
     fn a_list_answers_in_its_own_spelling_and_counts_variants_once() {
         let items = vec!["Monday".into(), "monday ".into(), "Tuesday".into()];
-        let exact = Check::List {
-            items: items.clone(),
-            ignore_case: false,
-        };
-        let loose = Check::List {
-            items,
-            ignore_case: true,
-        };
+        let exact = Check::List { items: items.clone(), ignore_case: false };
+        let loose = Check::List { items, ignore_case: true };
         assert_eq!(accepts(&exact, " Tuesday\n"), Some("Tuesday".into()));
         assert_eq!(accepts(&exact, "TUESDAY"), None);
         assert_eq!(accepts(&loose, "MONDAY"), Some("Monday".into()));
@@ -218,19 +185,12 @@ mod tests {
 
     #[test]
     fn a_pattern_matches_the_whole_text_even_with_alternatives() {
-        let check = Check::Pattern {
-            pattern: "a|b+".into(),
-        };
+        let check = Check::Pattern { pattern: "a|b+".into() };
         assert_eq!(accepts(&check, "bbb"), Some("bbb".into()));
         assert_eq!(accepts(&check, "ab"), None);
         assert_eq!(accepts(&check, "a\nx"), None);
-        let broken = Check::Pattern {
-            pattern: "(".into(),
-        };
-        assert!(matches!(
-            Judge::new(&broken),
-            Err(EvalError::Pattern { .. })
-        ));
+        let broken = Check::Pattern { pattern: "(".into() };
+        assert!(matches!(Judge::new(&broken), Err(EvalError::Pattern { .. })));
     }
 
     #[test]
@@ -239,25 +199,11 @@ mod tests {
         for text in ["0", "7", "100", " 42 "] {
             assert!(accepts(&check, text).is_some(), "{text}");
         }
-        for text in [
-            "",
-            "+7",
-            "-1",
-            "07",
-            "1_0",
-            "٣",
-            "101",
-            "7.0",
-            "99999999999999999999999",
-        ] {
+        for text in ["", "+7", "-1", "07", "1_0", "٣", "101", "7.0", "99999999999999999999999"] {
             assert_eq!(accepts(&check, text), None, "{text}");
         }
         assert_eq!(Judge::new(&check).unwrap().support(), Some(101));
-        let all = Judge::new(&Check::Integer {
-            min: 0,
-            max: u64::MAX,
-        })
-        .unwrap();
+        let all = Judge::new(&Check::Integer { min: 0, max: u64::MAX }).unwrap();
         assert_eq!(all.support(), None);
         let empty = Judge::new(&Check::Integer { min: 3, max: 2 });
         assert!(matches!(empty, Err(EvalError::Range { min: 3, max: 2 })));
@@ -266,22 +212,13 @@ mod tests {
     #[test]
     fn primes_agree_with_trial_division() {
         let slow = |value: u64| {
-            value > 1
-                && (2..value)
-                    .take_while(|d| d * d <= value)
-                    .all(|d| value % d != 0)
+            value > 1 && (2..value).take_while(|d| d * d <= value).all(|d| value % d != 0)
         };
         for value in 0..5000 {
             assert_eq!(is_prime(value), slow(value), "{value}");
         }
-        assert!(
-            is_prime(18446744073709551557),
-            "the largest prime below 2^64"
-        );
-        assert!(
-            !is_prime(3215031751),
-            "a strong pseudoprime to bases 2, 3, 5 and 7"
-        );
+        assert!(is_prime(18446744073709551557), "the largest prime below 2^64");
+        assert!(!is_prime(3215031751), "a strong pseudoprime to bases 2, 3, 5 and 7");
         assert!(!is_prime(4294967291 * 4294967279));
         let check = Check::Prime { max: 100 };
         assert_eq!(Judge::new(&check).unwrap().support(), Some(25));

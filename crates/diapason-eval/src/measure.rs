@@ -21,10 +21,7 @@ impl Tally {
 
     /// Both together.
     pub fn plus(self, other: Tally) -> Tally {
-        Tally {
-            sum: self.sum + other.sum,
-            count: self.count + other.count,
-        }
+        Tally { sum: self.sum + other.sum, count: self.count + other.count }
     }
 }
 
@@ -85,23 +82,14 @@ impl Measurements {
             for (metric, units) in &measured.figures {
                 if let Some(value) = total(units).mean() {
                     let units = whole.figures.entry(metric.clone()).or_default();
-                    units.insert(
-                        task.clone(),
-                        Tally {
-                            sum: value,
-                            count: 1.0,
-                        },
-                    );
+                    units.insert(task.clone(), Tally { sum: value, count: 1.0 });
                 }
             }
             for (metric, curve) in &measured.curves {
                 let whole = whole.curves.entry(metric.clone()).or_default();
                 for place in curve {
                     if let Some(value) = total(&place.units).mean() {
-                        let tally = Tally {
-                            sum: value,
-                            count: 1.0,
-                        };
+                        let tally = Tally { sum: value, count: 1.0 };
                         place_at(whole, place.x).insert(task.clone(), tally);
                     }
                 }
@@ -121,22 +109,14 @@ impl Measurements {
 
 /// Sum over units.
 pub(crate) fn total(units: &Units) -> Tally {
-    units
-        .values()
-        .fold(Tally::default(), |whole, tally| whole.plus(*tally))
+    units.values().fold(Tally::default(), |whole, tally| whole.plus(*tally))
 }
 
 /// The units at `x`, made in order if there are none yet.
 pub(crate) fn place_at(curve: &mut Vec<CurveUnits>, x: f64) -> &mut Units {
     let index = curve.partition_point(|place| place.x < x);
     if curve.get(index).is_none_or(|place| place.x != x) {
-        curve.insert(
-            index,
-            CurveUnits {
-                x,
-                units: Units::new(),
-            },
-        );
+        curve.insert(index, CurveUnits { x, units: Units::new() });
     }
     &mut curve[index].units
 }

@@ -28,40 +28,21 @@ pub struct Metric {
     pub definition: &'static str,
 }
 
-type Row = (
-    &'static str,
-    &'static str,
-    &'static str,
-    Better,
-    &'static str,
-);
+type Row = (&'static str, &'static str, &'static str, Better, &'static str);
 
 /// A metric that cannot be negative.
 const fn amount((family, name, label, better, definition): Row) -> Metric {
-    Metric {
-        family,
-        name,
-        label,
-        better,
-        range: [0.0, f64::INFINITY],
-        definition,
-    }
+    Metric { family, name, label, better, range: [0.0, f64::INFINITY], definition }
 }
 
 /// A metric between 0 and 1.
 const fn share(row: Row) -> Metric {
-    Metric {
-        range: [0.0, 1.0],
-        ..amount(row)
-    }
+    Metric { range: [0.0, 1.0], ..amount(row) }
 }
 
 /// A metric that may have either sign.
 const fn signed(row: Row) -> Metric {
-    Metric {
-        range: [f64::NEG_INFINITY, f64::INFINITY],
-        ..amount(row)
-    }
+    Metric { range: [f64::NEG_INFINITY, f64::INFINITY], ..amount(row) }
 }
 
 use Better::{Higher, Lower, Neither};
@@ -159,13 +140,7 @@ pub const METRICS: &[Metric] = &[
         Higher,
         "Number of distinct valid outputs among the draws.",
     )),
-    share((
-        "cover",
-        "valid_share",
-        "Valid",
-        Higher,
-        "Valid draws among all draws.",
-    )),
+    share(("cover", "valid_share", "Valid", Higher, "Valid draws among all draws.")),
     share((
         "cover",
         "unique_share",
@@ -262,9 +237,7 @@ pub const METRICS: &[Metric] = &[
 /// The table row of a task's metric. `marker_accuracy/length` is found as `marker_accuracy`.
 pub fn metric(task: &str, name: &str) -> Option<&'static Metric> {
     let (family, name) = (first_part(task), first_part(name));
-    METRICS
-        .iter()
-        .find(|metric| metric.family == family && metric.name == name)
+    METRICS.iter().find(|metric| metric.family == family && metric.name == name)
 }
 
 pub(crate) fn first_part(path: &str) -> &str {
@@ -280,20 +253,14 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for metric in METRICS {
             assert!(seen.insert((metric.family, metric.name)), "{metric:?}");
-            assert!(
-                metric.definition.ends_with('.') && metric.definition.len() > 20,
-                "{metric:?}"
-            );
+            assert!(metric.definition.ends_with('.') && metric.definition.len() > 20, "{metric:?}");
         }
     }
 
     #[test]
     fn rows_are_found_by_family() {
         assert_eq!(metric("steer/*", "loss_nats").unwrap().label, "Loss, nats");
-        assert_eq!(
-            metric("levers/x", "marker_accuracy/length").unwrap().family,
-            "levers"
-        );
+        assert_eq!(metric("levers/x", "marker_accuracy/length").unwrap().family, "levers");
         assert!(metric("align/urn", "loss_nats").is_none());
     }
 }

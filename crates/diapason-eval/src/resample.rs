@@ -17,10 +17,7 @@ pub(crate) struct Matrix {
 
 impl Matrix {
     pub(crate) fn zeros(units: usize, columns: usize) -> Self {
-        Matrix {
-            columns,
-            values: vec![0.0; units * columns],
-        }
+        Matrix { columns, values: vec![0.0; units * columns] }
     }
 
     pub(crate) fn set(&mut self, unit: usize, column: usize, value: f64) {
@@ -104,11 +101,7 @@ pub(crate) fn interval(mut resampled: Vec<f64>, value: f64, n: usize) -> Option<
     if n < FEW_UNITS {
         let count = resampled.len() as f64;
         let mean = resampled.iter().sum::<f64>() / count;
-        let variance = resampled
-            .iter()
-            .map(|value| (value - mean).powi(2))
-            .sum::<f64>()
-            / count;
+        let variance = resampled.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
         let half = widened * variance.sqrt();
         return Some([value - half, value + half]);
     }
@@ -120,10 +113,7 @@ pub(crate) fn interval(mut resampled: Vec<f64>, value: f64, n: usize) -> Option<
 /// Linear interpolation between order statistics of sorted values.
 fn quantile(sorted: &[f64], level: f64) -> f64 {
     let place = level.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
-    let (below, above) = (
-        sorted[place.floor() as usize],
-        sorted[place.ceil() as usize],
-    );
+    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
     below + (above - below) * place.fract()
 }
 
@@ -160,18 +150,10 @@ mod tests {
     #[test]
     fn levels_agree_with_tables() {
         for (freedom, quantile) in [(1.0, 12.706), (2.0, 4.303), (5.0, 2.571), (30.0, 2.042)] {
-            assert!(
-                (student_quantile(freedom) - quantile).abs() < 0.004,
-                "{freedom}"
-            );
+            assert!((student_quantile(freedom) - quantile).abs() < 0.004, "{freedom}");
         }
         assert!((student_quantile(3.0) / 3.182 - 1.0).abs() < 0.01);
-        for (z, tail) in [
-            (0.0, 0.5),
-            (1.0, 0.158655),
-            (1.959964, 0.025),
-            (3.0, 0.00134990),
-        ] {
+        for (z, tail) in [(0.0, 0.5), (1.0, 0.158655), (1.959964, 0.025), (3.0, 0.00134990)] {
             assert!((normal_tail(z) - tail).abs() < 1e-6, "{z}");
         }
         assert_eq!(quantile(&[1.0, 2.0, 4.0], 0.75), 3.0);

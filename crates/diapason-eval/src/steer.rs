@@ -47,52 +47,31 @@ pub fn steer(
     let task = || episode.task.clone();
     let expected = tokens.len().saturating_sub(1);
     if trace.len() != expected {
-        return Err(EvalError::TraceLength {
-            task: task(),
-            expected,
-            found: trace.len(),
-        });
+        return Err(EvalError::TraceLength { task: task(), expected, found: trace.len() });
     }
     let mut turns: Vec<TurnOutcome> = Vec::new();
     for (score, index) in trace.iter().zip(1..) {
         let (expected, found) = (tokens.ids()[index], score.id);
         if expected != found {
-            return Err(EvalError::TraceToken {
-                task: task(),
-                index,
-                expected,
-                found,
-            });
+            return Err(EvalError::TraceToken { task: task(), index, expected, found });
         }
         let (true, Some(turn)) = (tokens.learn()[index], tokens.turn()[index]) else {
             continue;
         };
-        let likeliest = score.top.first().ok_or_else(|| EvalError::TraceTop {
-            task: task(),
-            index,
-        })?;
+        let likeliest =
+            score.top.first().ok_or_else(|| EvalError::TraceTop { task: task(), index })?;
         if !score.logprob_nats.is_finite() {
             let value = f64::from(score.logprob_nats);
-            return Err(EvalError::LogProbability {
-                task: task(),
-                index,
-                value,
-            });
+            return Err(EvalError::LogProbability { task: task(), index, value });
         }
         let right = likeliest.0 == score.id;
-        if turns
-            .last()
-            .is_none_or(|last| last.examples != turn as usize)
-        {
+        if turns.last().is_none_or(|last| last.examples != turn as usize) {
             turns.push(TurnOutcome {
                 examples: turn as usize,
                 nats: 0.0,
                 right: true,
                 first_right: right,
-                optimal_nats: episode
-                    .turns
-                    .get(turn as usize)
-                    .and_then(|turn| turn.optimal_nats),
+                optimal_nats: episode.turns.get(turn as usize).and_then(|turn| turn.optimal_nats),
                 pairs: Vec::new(),
             });
         }
@@ -110,10 +89,7 @@ fn pairs(score: &TokenScore) -> impl Iterator<Item = Pair> + '_ {
     let alternatives = score.top.iter().filter(|(id, _)| *id != score.id);
     std::iter::once((score.logprob_nats, true))
         .chain(alternatives.map(|(_, logprob_nats)| (*logprob_nats, false)))
-        .map(|(logprob_nats, right)| Pair {
-            probability: logprob_nats.exp().min(1.0),
-            right,
-        })
+        .map(|(logprob_nats, right)| Pair { probability: logprob_nats.exp().min(1.0), right })
         .filter(|pair| pair.probability > CALIBRATION_MIN_PROBABILITY)
 }
 
@@ -131,13 +107,7 @@ mod tests {
 
     fn example() -> (Episode, Tokens, Vec<TokenScore>) {
         let mut episode = Episode::new("urn", "u");
-        episode.turns = vec![
-            Turn::default(),
-            Turn {
-                optimal_nats: Some(0.5),
-                ..Turn::default()
-            },
-        ];
+        episode.turns = vec![Turn::default(), Turn { optimal_nats: Some(0.5), ..Turn::default() }];
         let mut tokens = Tokens::default();
         // begin, turn 0 without loss, then header, two learned tokens of turn 1.
         for (id, learn, turn) in [
@@ -167,18 +137,12 @@ mod tests {
     fn only_turns_with_loss_count_and_the_terminator_is_scored() {
         let (episode, tokens, trace) = example();
         let outcome = steer(&episode, &tokens, &trace).unwrap();
-        let [turn] = outcome.turns.as_slice() else {
-            panic!("one turn bears loss")
-        };
+        let [turn] = outcome.turns.as_slice() else { panic!("one turn bears loss") };
         assert_eq!(turn.examples, 1);
         assert!((turn.nats + (0.25f64 * 0.8).ln()).abs() < 1e-6);
         assert!(!turn.right && !turn.first_right);
         assert_eq!(turn.optimal_nats, Some(0.5));
-        let pairs: Vec<_> = turn
-            .pairs
-            .iter()
-            .map(|pair| (pair.probability, pair.right))
-            .collect();
+        let pairs: Vec<_> = turn.pairs.iter().map(|pair| (pair.probability, pair.right)).collect();
         let near = |p: f32, q: f32| (p - q).abs() < 1e-6;
         assert_eq!(pairs.len(), 4);
         assert!(near(pairs[0].0, 0.25) && pairs[0].1 && near(pairs[1].0, 0.5) && !pairs[1].1);
@@ -188,14 +152,7 @@ mod tests {
     fn traces_that_do_not_fit_are_refused() {
         let (episode, tokens, mut trace) = example();
         let short = steer(&episode, &tokens, &trace[..2]);
-        assert!(matches!(
-            short,
-            Err(EvalError::TraceLength {
-                expected: 4,
-                found: 2,
-                ..
-            })
-        ));
+        assert!(matches!(short, Err(EvalError::TraceLength { expected: 4, found: 2, .. })));
         trace[3].top.clear();
         let bare = steer(&episode, &tokens, &trace);
         assert!(matches!(bare, Err(EvalError::TraceTop { index: 4, .. })));
@@ -203,12 +160,7 @@ mod tests {
         let other = steer(&episode, &tokens, &trace);
         assert!(matches!(
             other,
-            Err(EvalError::TraceToken {
-                index: 1,
-                expected: 5,
-                found: 6,
-                ..
-            })
+            Err(EvalError::TraceToken { index: 1, expected: 5, found: 6, .. })
         ));
     }
 

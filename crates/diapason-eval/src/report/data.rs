@@ -213,8 +213,7 @@ impl ReportData {
             data.results.insert((*name).to_owned(), found.figures);
             data.curves.insert((*name).to_owned(), found.curves);
             for (earlier, _, other) in &models[..index] {
-                data.comparisons
-                    .extend(compare((name, measured), (earlier, other), streams));
+                data.comparisons.extend(compare((name, measured), (earlier, other), streams));
             }
         }
         data
@@ -226,9 +225,8 @@ impl ReportData {
     /// [`EvalError::NotFinite`], for JSON has no such numbers and `null` would not be read back.
     pub fn to_json(&self) -> Result<String, EvalError> {
         self.check()?;
-        serde_json::to_string_pretty(self).map_err(|problem| EvalError::Json {
-            problem: problem.to_string(),
-        })
+        serde_json::to_string_pretty(self)
+            .map_err(|problem| EvalError::Json { problem: problem.to_string() })
     }
 
     /// Reads what [`ReportData::to_json`] wrote.
@@ -236,21 +234,14 @@ impl ReportData {
     /// # Errors
     /// [`EvalError::Json`].
     pub fn from_json(text: &str) -> Result<Self, EvalError> {
-        serde_json::from_str(text).map_err(|problem| EvalError::Json {
-            problem: problem.to_string(),
-        })
+        serde_json::from_str(text)
+            .map_err(|problem| EvalError::Json { problem: problem.to_string() })
     }
 
     /// Model names in the order in which they are shown.
     pub(crate) fn names(&self) -> Vec<&str> {
-        let ordered = self
-            .model_order
-            .iter()
-            .filter(|name| self.models.contains_key(*name));
-        let rest = self
-            .models
-            .keys()
-            .filter(|name| !self.model_order.contains(name));
+        let ordered = self.model_order.iter().filter(|name| self.models.contains_key(*name));
+        let rest = self.models.keys().filter(|name| !self.model_order.contains(name));
         ordered.chain(rest).map(String::as_str).collect()
     }
 
@@ -261,11 +252,7 @@ impl ReportData {
 
     /// The curve of one model.
     pub(crate) fn curve(&self, model: &str, task: &str, metric: &str) -> Option<&[CurvePoint]> {
-        self.curves
-            .get(model)?
-            .get(task)?
-            .get(metric)
-            .map(Vec::as_slice)
+        self.curves.get(model)?.get(task)?.get(metric).map(Vec::as_slice)
     }
 
     /// Tasks of a family that any model was measured on, in order, without the family itself.
@@ -283,10 +270,7 @@ impl ReportData {
 
     fn check(&self) -> Result<(), EvalError> {
         let finite = |place: String, values: &[f64]| match values.iter().find(|v| !v.is_finite()) {
-            Some(value) => Err(EvalError::NotFinite {
-                place,
-                value: *value,
-            }),
+            Some(value) => Err(EvalError::NotFinite { place, value: *value }),
             None => Ok(()),
         };
         for (model, tasks) in &self.results {
@@ -299,9 +283,8 @@ impl ReportData {
         }
         for (model, tasks) in &self.curves {
             for (task, metrics) in tasks {
-                for (name, point) in metrics
-                    .iter()
-                    .flat_map(|(name, c)| c.iter().map(move |p| (name, p)))
+                for (name, point) in
+                    metrics.iter().flat_map(|(name, c)| c.iter().map(move |p| (name, p)))
                 {
                     let values = [point.x, point.value, point.ci95[0], point.ci95[1]];
                     finite(format!("curves.{model}.{task}.{name}"), &values)?;
@@ -313,28 +296,17 @@ impl ReportData {
             finite(place, &[c.difference, c.ci95[0], c.ci95[1], c.p])?;
         }
         for c in &self.claims {
-            finite(
-                format!("claims `{}`", c.text),
-                &[c.difference, c.ci95[0], c.ci95[1], c.p],
-            )?;
+            finite(format!("claims `{}`", c.text), &[c.difference, c.ci95[0], c.ci95[1], c.p])?;
         }
         for d in &self.distributions {
             finite(format!("distributions {}", d.task), &d.target)?;
-            d.models
-                .values()
-                .try_for_each(|p| finite(format!("distributions {}", d.task), p))?;
+            d.models.values().try_for_each(|p| finite(format!("distributions {}", d.task), p))?;
         }
         for grid in &self.samples {
-            finite(
-                format!("samples {} temperature", grid.task),
-                &[grid.temperature],
-            )?;
+            finite(format!("samples {} temperature", grid.task), &[grid.temperature])?;
         }
         self.models.iter().try_for_each(|(name, model)| {
-            finite(
-                format!("models.{name}.seconds"),
-                &[model.seconds.unwrap_or(0.0)],
-            )
+            finite(format!("models.{name}.seconds"), &[model.seconds.unwrap_or(0.0)])
         })
     }
 }

@@ -1,13 +1,15 @@
 //! What a report holds, as JSON and as one page of HTML.
 
+mod chart;
 mod data;
+mod findings;
+mod format;
+mod gallery;
+mod page;
+mod table;
 
 pub use data::{
     Claim, Distribution, Fact, ModelInfo, ReportData, SampleGrid, SampleText, Seen, TaskNote,
     Version, claim,
 };
-
-/// The whole report as one self-contained HTML page.
-pub fn html(data: &ReportData) -> String {
-    format!("{}", data.seed)
-}
+pub use page::html;
