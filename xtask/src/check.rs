@@ -50,7 +50,7 @@ enum Work {
 }
 
 /// All stages. Tests run in release because the numeric ones are slow otherwise, and because the
-/// first command of the README then finds every dependency built.
+/// binary of the README then finds most of its dependencies built.
 const STAGES: &[Stage] = &[
     Stage { name: "format", work: Work::Cargo(&["fmt", "--all", "--check"], &[]) },
     Stage {
@@ -86,7 +86,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "test", work: Work::Cargo(&["test", "--workspace", "--release"], &[]) },
     Stage {
         name: "generated",
-        work: Work::Look(|it| documents::check_generated(&it.root, house::GENERATED)),
+        work: Work::Look(|it| documents::check_generated(it, house::GENERATED)),
     },
 ];
 
@@ -190,8 +190,12 @@ mod tests {
 
     #[test]
     fn a_stage_with_problems_fails_and_lists_them() {
-        let repository =
-            Repository { root: "/nowhere".into(), packages: Vec::new(), files: Vec::new() };
+        let repository = Repository {
+            root: "/nowhere".into(),
+            target: "/nowhere".into(),
+            packages: Vec::new(),
+            files: Vec::new(),
+        };
         let look = |_: &Repository| {
             let mut findings = Findings::default();
             findings.problem("a.rs: too long".to_owned());

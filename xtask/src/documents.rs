@@ -3,11 +3,11 @@
 use crate::arrows::Row;
 use crate::check::Findings;
 use crate::house::Generated;
-use crate::repository::{Package, SourceFile, cargo};
+use crate::repository::{Package, Repository, SourceFile, cargo};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 /// Checks that `ARCHITECTURE.md` has every crate with its arrows in a table, and that links
 /// between files lead somewhere.
@@ -64,15 +64,22 @@ fn local_links(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Checks that every generated document is what the binary prints now.
-pub(crate) fn check_generated(root: &Path, documents: &[Generated]) -> Result<Findings> {
-    compare(root, documents, |arguments| diapason(root, arguments))
+pub(crate) fn check_generated(
+    repository: &Repository,
+    documents: &[Generated],
+) -> Result<Findings> {
+    if !documents.is_empty() {
+        build(&repository.root)?;
+    }
+    compare(&repository.root, documents, |arguments| diapason(repository, arguments))
 }
 
 /// Writes every generated document.
-pub(crate) fn generate(root: &Path, documents: &[Generated]) -> Result<()> {
+pub(crate) fn generate(repository: &Repository, documents: &[Generated]) -> Result<()> {
+    build(&repository.root)?;
     for document in documents {
-        let path = root.join(document.path);
-        let text = diapason(root, document.arguments)?;
+        let path = repository.root.join(document.path);
+        let text = diapason(repository, document.arguments)?;
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         println!("{}", document.path);
     }
@@ -98,11 +105,21 @@ fn compare(
     Ok(findings.summary(format!("{} documents", documents.len())))
 }
 
+/// Builds the binary beside the tests: their features are those of the `test` stage, so that no
+/// dependency is built again.
+fn build(root: &Path) -> Result<()> {
+    let arguments = ["build", "--quiet", "--workspace", "--release", "--bins", "--tests"];
+    let status = cargo(root).args(arguments).stdin(Stdio::null()).status();
+    ensure!(status.context("cannot start cargo")?.success(), "`cargo build` failed");
+    Ok(())
+}
+
 /// What `diapason` prints for some arguments.
-fn diapason(root: &Path, arguments: &[&str]) -> Result<String> {
-    let output = cargo(root)
-        .args(["run", "--quiet", "--release", "--package", "diapason-cli", "--"])
+fn diapason(repository: &Repository, arguments: &[&str]) -> Result<String> {
+    let binary = format!("diapason{}", std::env::consts::EXE_SUFFIX);
+    let output = Command::new(repository.target.join("release").join(binary))
         .args(arguments)
+        .current_dir(&repository.root)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()

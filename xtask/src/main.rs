@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["check", wanted @ ..] => check::run(&Repository::open()?, check::stages(wanted)?),
-        ["generate"] => documents::generate(&Repository::open()?.root, house::GENERATED),
+        ["generate"] => documents::generate(&Repository::open()?, house::GENERATED),
         ["tree"] => {
             tree::print(&Repository::open()?);
             Ok(())

@@ -1,11 +1,10 @@
 //! What the checks look at: the packages that cargo knows and the files of the project.
 
 use crate::house;
-use anyhow::{Context, Result};
-use cargo_metadata::{DependencyKind, MetadataCommand};
+use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A dependency of a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,34 +53,69 @@ impl SourceFile {
 pub(crate) struct Repository {
     /// The folder that holds the workspace's `Cargo.toml`.
     pub root: PathBuf,
+    /// The folder that cargo builds in.
+    pub target: PathBuf,
     /// The packages of the workspace, by name.
     pub packages: Vec<Package>,
     /// The text files of the project, by path.
     pub files: Vec<SourceFile>,
 }
 
+/// What `cargo metadata --no-deps` prints, as far as we read it.
+#[derive(serde::Deserialize)]
+struct Metadata {
+    workspace_root: PathBuf,
+    target_directory: PathBuf,
+    packages: Vec<MetadataPackage>,
+}
+
+#[derive(serde::Deserialize)]
+struct MetadataPackage {
+    name: String,
+    description: Option<String>,
+    manifest_path: PathBuf,
+    dependencies: Vec<MetadataDependency>,
+}
+
+#[derive(serde::Deserialize)]
+struct MetadataDependency {
+    name: String,
+    /// `dev`, `build`, or absent.
+    kind: Option<String>,
+}
+
 impl Repository {
     /// Reads the repository around the current folder.
     pub(crate) fn open() -> Result<Self> {
-        let metadata = MetadataCommand::new().no_deps().exec()?;
-        let root = metadata.workspace_root.clone().into_std_path_buf();
-        let mut packages = Vec::new();
-        for package in metadata.workspace_packages() {
-            let folder = package.manifest_path.parent().context("a manifest lies in a folder")?;
-            let dependencies = package.dependencies.iter().map(|dependency| Dependency {
-                name: dependency.name.clone(),
-                tests_only: dependency.kind == DependencyKind::Development,
-            });
-            packages.push(Package {
-                name: package.name.to_string(),
-                description: package.description.clone().unwrap_or_default(),
-                folder: relative(&root, folder.as_std_path()),
-                dependencies: dependencies.collect(),
-            });
-        }
+        let output = cargo(Path::new("."))
+            .args(["metadata", "--no-deps", "--format-version", "1"])
+            .stderr(Stdio::inherit())
+            .output()
+            .context("cannot start cargo")?;
+        ensure!(output.status.success(), "`cargo metadata` failed");
+        let metadata: Metadata =
+            serde_json::from_slice(&output.stdout).context("cannot read `cargo metadata`")?;
+        let root = metadata.workspace_root;
+        let mut packages: Vec<_> =
+            metadata.packages.into_iter().map(|package| package.read(&root)).collect();
         packages.sort_by(|a, b| a.name.cmp(&b.name));
         let files = project_files(&root)?;
-        Ok(Repository { root, packages, files })
+        Ok(Repository { root, target: metadata.target_directory, packages, files })
+    }
+}
+
+impl MetadataPackage {
+    fn read(self, root: &Path) -> Package {
+        let dependencies = self.dependencies.into_iter().map(|dependency| Dependency {
+            name: dependency.name,
+            tests_only: dependency.kind.as_deref() == Some("dev"),
+        });
+        Package {
+            name: self.name,
+            description: self.description.unwrap_or_default(),
+            folder: relative(root, self.manifest_path.parent().unwrap_or(root)),
+            dependencies: dependencies.collect(),
+        }
     }
 }
 

@@ -41,6 +41,7 @@ mod tests {
         };
         let repository = Repository {
             root: "/nowhere".into(),
+            target: "/nowhere/target".into(),
             packages: vec![package("hall"), package("hallway")],
             files: ["crates/hall/src/lib.rs", "crates/hall/README.md", "crates/hallway/src/a.rs"]
                 .map(file)
