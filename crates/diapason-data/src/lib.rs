@@ -11,6 +11,7 @@
 //! * [`functions`](mod@functions): what a task's SQL can call beside SQLite's own.
 //! * [`synthetic`]: processes whose distribution is known.
 //! * [`read_episodes`], [`write_episodes`]: interchange as JSONL or Parquet.
+//! * [`world`]: the small world of `diapason quickstart`, with its corpus of plain text.
 //! * [`mix`](fn@mix): many tasks as one training order.
 
 mod error;
@@ -26,6 +27,7 @@ pub mod source;
 pub mod synthetic;
 pub mod table;
 pub mod task;
+pub mod world;
 
 pub use build::BuildSettings;
 pub use error::DataError;

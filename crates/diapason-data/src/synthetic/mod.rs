@@ -11,11 +11,35 @@
 //! finitely many hypotheses. Where neither is known, [`Process::optimal`] says so and the turns
 //! have `None`. A query asks for the observer's predictive of the next draw.
 
+mod binomial;
+mod cards;
+mod categorical;
+mod coinflip;
+mod flight;
+mod geometric;
+mod geometric_beta;
+mod hypergeometric;
+mod instance;
+mod labels;
+mod members;
+mod multinomial;
+mod negative_binomial;
+mod normal;
 mod parameters;
+mod poisson;
+mod predictive;
+mod states;
+mod urn;
+mod zipfian;
 
+#[cfg(test)]
+mod tests;
+
+pub(crate) use parameters::geometric_plus_poisson;
 pub use parameters::{Parameters, Turns};
 
 use diapason_flow::{Episode, Stream, Streams};
+use instance::Instance;
 
 /// One synthetic process.
 #[derive(Debug)]
@@ -33,9 +57,36 @@ pub struct Process {
 }
 
 /// All synthetic processes, by name.
-pub const PROCESSES: &[Process] = &[];
+pub const PROCESSES: &[Process] = &[
+    Process::of::<binomial::Binomial>(),
+    Process::of::<cards::Cards>(),
+    Process::of::<categorical::Categorical>(),
+    Process::of::<coinflip::Coin>(),
+    Process::of::<flight::Traveller>(),
+    Process::of::<geometric::Geometric>(),
+    Process::of::<geometric_beta::GeometricBeta>(),
+    Process::of::<hypergeometric::Hypergeometric>(),
+    Process::of::<members::Members>(),
+    Process::of::<multinomial::Multinomial>(),
+    Process::of::<negative_binomial::NegativeBinomial>(),
+    Process::of::<normal::Normal>(),
+    Process::of::<poisson::Poisson>(),
+    Process::of::<states::States>(),
+    Process::of::<urn::Urn>(),
+    Process::of::<zipfian::Zipfian>(),
+];
 
 impl Process {
+    const fn of<I: Instance>() -> Self {
+        Process {
+            name: I::NAME,
+            about: I::ABOUT,
+            optimal: I::OPTIMAL,
+            can_query: I::CAN_QUERY,
+            build: instance::build::<I>,
+        }
+    }
+
     /// The process of that name.
     pub fn named(name: &str) -> Option<&'static Process> {
         PROCESSES.iter().find(|process| process.name == name)

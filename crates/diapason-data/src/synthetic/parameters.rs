@@ -1,5 +1,6 @@
 //! What a task file can say about how a process is shown.
 
+use crate::world::WordPool;
 use diapason_flow::Stream;
 use rand_distr::{Distribution, Geometric, Poisson};
 
@@ -20,8 +21,13 @@ pub struct Parameters {
     pub asked: f64,
     /// Whether the episode ends in a query for the distribution of the next draw.
     pub query: bool,
-    /// Pools of labels in place of the built-in ones, for the processes that draw labels.
+    /// Pools of labels in place of the built-in ones, for the processes that draw labels. No label
+    /// stands in two pools.
     pub labels: Vec<Vec<String>>,
+    /// Labels from the small world in place of `labels`, and the pool of `members`.
+    pub words: Option<WordPool>,
+    /// Most labels of an instance; absent: the process's own law.
+    pub most_labels: Option<usize>,
 }
 
 impl Default for Parameters {
@@ -34,6 +40,8 @@ impl Default for Parameters {
             asked: 0.0,
             query: false,
             labels: Vec::new(),
+            words: None,
+            most_labels: None,
         }
     }
 }
@@ -48,62 +56,64 @@ impl Parameters {
                 return Some(format!("`{name}` is {share}, not a share in 0..=1"));
             }
         }
-        if let Some(Turns::Mean { mean, .. }) = self.turns
-            && !(2.0..=1e6).contains(&mean)
+        if let Some(Turns::GeometricPoisson(mean)) = self.turns
+            && !(2..=1_000_000).contains(&mean)
         {
             return Some(format!("`turns` has mean {mean}, not one in 2..=1000000"));
         }
-        for pool in &self.labels {
-            let distinct: std::collections::BTreeSet<_> = pool.iter().collect();
-            if pool.len() < 2 || distinct.len() < pool.len() || pool.iter().any(String::is_empty) {
-                return Some(format!(
-                    "the label pool {pool:?} needs at least two labels, all different"
-                ));
-            }
+        if self.turns == Some(Turns::Fixed(0)) && !self.query {
+            return Some("`turns` is 0 and there is no `query`: nothing is shown".to_owned());
+        }
+        let mut all: Vec<&String> = self.labels.iter().flatten().collect();
+        all.sort_unstable();
+        if let Some([label, _]) = all.array_windows().find(|[label, next]| label == next) {
+            return Some(format!("the label `{label}` is listed twice in `labels`"));
+        }
+        let small = self.labels.iter().find(|pool| pool.len() < 2);
+        if let Some(pool) = small {
+            return Some(format!("the label pool {pool:?} needs at least two labels"));
+        }
+        if let Some(most) = self.most_labels
+            && !(2..=24).contains(&most)
+        {
+            return Some(format!("`most_labels` is {most}, not one of 2..=24"));
+        }
+        if all.iter().any(|label| label.is_empty()) {
+            return Some("a label in `labels` is empty".to_owned());
         }
         None
     }
 }
 
-/// How many turns an episode has.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(untagged)]
+/// How many turns an episode has, written as in a task's `length`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Turns {
     /// Always as many.
     Fixed(usize),
-    /// `Geometric + Poisson`, each with half the mean: short episodes stay common and long ones
-    /// possible. At least one turn.
-    Mean {
-        /// Expected number of turns, at least 2.
-        mean: f64,
-        /// Longest episode.
-        #[serde(default = "unlimited")]
-        max: usize,
-    },
+    /// [`geometric_plus_poisson`] with this mean, at least 2: short episodes stay common and long
+    /// ones possible.
+    GeometricPoisson(usize),
 }
 
-/// The longest episode that any process makes, unless a task says otherwise.
-fn unlimited() -> usize {
-    5000
-}
+/// The most turns that an episode of a synthetic process has.
+const MOST_TURNS: u64 = 5000;
 
 impl Turns {
-    /// The law with this mean.
-    pub const fn mean(mean: f64) -> Self {
-        Turns::Mean { mean, max: 5000 }
-    }
-
     /// Draws a number of turns.
-    pub fn draw(self, stream: &mut Stream) -> usize {
+    pub(super) fn draw(self, stream: &mut Stream) -> usize {
         match self {
             Turns::Fixed(turns) => turns,
-            Turns::Mean { mean, max } => (geometric_plus_poisson(mean, stream) as usize).min(max),
+            Turns::GeometricPoisson(mean) => {
+                geometric_plus_poisson(mean as f64, stream).min(MOST_TURNS) as usize
+            }
         }
     }
 }
 
-/// A draw from `1 + Geometric + Poisson` with mean `mean >= 2`, both parts with half the mean.
-pub(super) fn geometric_plus_poisson(mean: f64, stream: &mut Stream) -> u64 {
+/// A draw from the geometric law on 1, 2, .. plus a Poisson draw, each with mean `mean / 2`;
+/// `mean` is at least 2.
+pub(crate) fn geometric_plus_poisson(mean: f64, stream: &mut Stream) -> u64 {
     let half = (mean / 2.0).max(1.0);
     let failures = Geometric::new(1.0 / half).expect("1/half is in (0, 1]").sample(stream);
     let arrivals: f64 = Poisson::new(half).expect("half is at least 1").sample(stream);
