@@ -133,7 +133,7 @@ impl Arch {
             let supported = format!("a divisor of num_attention_heads ({heads})");
             return Err(keys.refused("num_key_value_heads", &json!(arch.kv_heads), supported));
         }
-        if arch.head_width == 0 || arch.head_width % 2 != 0 {
+        if arch.head_width == 0 || !arch.head_width.is_multiple_of(2) {
             return Err(keys.refused("head_dim", &json!(arch.head_width), "an even number"));
         }
         let parameters = parameters(&arch);

@@ -68,8 +68,7 @@ fn folder(tied: bool, dtype: Dtype, change: impl FnOnce(&mut Vec<Raw>)) -> (Temp
 
 fn refusal(dir: &TempDir) -> String {
     Model::load(dir.path())
-        .err()
-        .expect("the folder is bad")
+        .expect_err("the folder is bad")
         .to_string()
 }
 

@@ -121,99 +121,98 @@ fn what_is_written_reads_back() {
     }
 }
 
+/// A key, a value as JSON, and what the refusal says.
+const REFUSALS: [(&str, &str, &str); 20] = [
+    (
+        "attention_bias",
+        "true",
+        "`attention_bias` is true; supported: false",
+    ),
+    ("mlp_bias", "true", "`mlp_bias` is true; supported: false"),
+    (
+        "hidden_act",
+        "\"gelu\"",
+        "`hidden_act` is \"gelu\"; supported: \"silu\" or \"swish\"",
+    ),
+    (
+        "sliding_window",
+        "4096",
+        "`sliding_window` is 4096; supported: null",
+    ),
+    (
+        "rope_interleaved",
+        "true",
+        "`rope_interleaved` is true; supported: false",
+    ),
+    (
+        "rope_scaling",
+        r#"{"rope_type": "llama3", "factor": 8.0}"#,
+        "`rope_scaling.rope_type` is \"llama3\"; supported: \"default\"",
+    ),
+    (
+        "rope_scaling",
+        r#"{"type": "linear", "factor": 2.0}"#,
+        "`rope_scaling.type` is \"linear\"; supported: \"default\"",
+    ),
+    (
+        "rope_parameters",
+        r#"{"rope_type": "yarn", "rope_theta": 1e4}"#,
+        "`rope_parameters.rope_type` is \"yarn\"; supported: \"default\"",
+    ),
+    (
+        "rope_parameters",
+        r#"{"full_attention": {"rope_type": "default"}}"#,
+        "`rope_parameters.full_attention` is {\"rope_type\":\"default\"}",
+    ),
+    (
+        "layer_types",
+        r#"["full_attention", "sliding_attention"]"#,
+        "`layer_types` is \"sliding_attention\"; supported: \"full_attention\"",
+    ),
+    (
+        "quantization_config",
+        r#"{"bits": 4}"#,
+        "`quantization_config` is {\"bits\":4}",
+    ),
+    (
+        "hidden_size",
+        "0",
+        "`hidden_size` is 0; supported: a whole number in 1..=",
+    ),
+    (
+        "hidden_size",
+        "\"wide\"",
+        "`hidden_size` is \"wide\"; supported: a whole number in 1..=",
+    ),
+    (
+        "num_key_value_heads",
+        "4",
+        "supported: a divisor of num_attention_heads (9)",
+    ),
+    (
+        "head_dim",
+        "63",
+        "`head_dim` is 63; supported: an even number",
+    ),
+    (
+        "rope_theta",
+        "-1.0",
+        "`rope_theta` is -1.0; supported: a positive number",
+    ),
+    ("num_hidden_layers", "1000000", "1000000 layers"),
+    (
+        "model_type",
+        "\"lama\"",
+        "hint: the nearest known family is `llama`",
+    ),
+    ("model_type", "null", "`model_type` is missing"),
+    ("vocab_size", "null", "`vocab_size` is missing"),
+];
+
 #[test]
 fn what_the_decoder_cannot_do_is_refused_by_key_and_value() {
-    let cases = [
-        (
-            "attention_bias",
-            json!(true),
-            "`attention_bias` is true; supported: false",
-        ),
-        (
-            "mlp_bias",
-            json!(true),
-            "`mlp_bias` is true; supported: false",
-        ),
-        (
-            "hidden_act",
-            json!("gelu"),
-            "`hidden_act` is \"gelu\"; supported: \"silu\" or \"swish\"",
-        ),
-        (
-            "sliding_window",
-            json!(4096),
-            "`sliding_window` is 4096; supported: null",
-        ),
-        (
-            "rope_interleaved",
-            json!(true),
-            "`rope_interleaved` is true; supported: false",
-        ),
-        (
-            "rope_scaling",
-            json!({"rope_type": "llama3", "factor": 8.0}),
-            "`rope_scaling.rope_type` is \"llama3\"; supported: \"default\"",
-        ),
-        (
-            "rope_scaling",
-            json!({"type": "linear", "factor": 2.0}),
-            "`rope_scaling.type` is \"linear\"; supported: \"default\"",
-        ),
-        (
-            "rope_parameters",
-            json!({"rope_type": "yarn", "rope_theta": 1e4}),
-            "`rope_parameters.rope_type` is \"yarn\"; supported: \"default\"",
-        ),
-        (
-            "rope_parameters",
-            json!({"full_attention": {"rope_type": "default"}}),
-            "`rope_parameters.full_attention` is {\"rope_type\":\"default\"}",
-        ),
-        (
-            "layer_types",
-            json!(["full_attention", "sliding_attention"]),
-            "`layer_types` is \"sliding_attention\"; supported: \"full_attention\"",
-        ),
-        (
-            "quantization_config",
-            json!({"bits": 4}),
-            "`quantization_config` is {\"bits\":4}",
-        ),
-        (
-            "hidden_size",
-            json!(0),
-            "`hidden_size` is 0; supported: a whole number",
-        ),
-        (
-            "hidden_size",
-            json!("wide"),
-            "`hidden_size` is \"wide\"; supported: a whole number",
-        ),
-        (
-            "num_key_value_heads",
-            json!(4),
-            "supported: a divisor of num_attention_heads (9)",
-        ),
-        (
-            "head_dim",
-            json!(63),
-            "`head_dim` is 63; supported: an even number",
-        ),
-        (
-            "rope_theta",
-            json!(-1.0),
-            "`rope_theta` is -1.0; supported: a positive number",
-        ),
-        ("num_hidden_layers", json!(1_000_000), "1000000 layers"),
-        (
-            "model_type",
-            json!("lama"),
-            "hint: the nearest known family is `llama`",
-        ),
-        ("model_type", json!(null), "`model_type` is missing"),
-        ("vocab_size", json!(null), "`vocab_size` is missing"),
-    ];
-    for (key, value, expected) in cases {
+    for (key, value, expected) in REFUSALS {
+        let value = serde_json::from_str(value).unwrap();
         let message = read(&with(key, value)).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}\nlacks: {expected}");
         assert!(message.contains("m/config.json"), "{message}");

@@ -112,7 +112,7 @@ fn attention_scores_do_not_change() {
 #[test]
 fn bad_files_are_refused() {
     let good = counting_file(3);
-    let problem = |bytes: &[u8]| parse(bytes).err().expect("the file is bad");
+    let problem = |bytes: &[u8]| parse(bytes).expect_err("the file is bad");
     assert!(problem(&good[..20]).contains("shorter than its header"));
     let short = problem(&good[..good.len() - 4]);
     let expected = format!(
@@ -130,9 +130,7 @@ fn bad_files_are_refused() {
             "{field}: {message}"
         );
     }
-    let absent = Model::load_llama2c(Path::new("no/such.bin"))
-        .err()
-        .expect("no such file");
+    let absent = Model::load_llama2c(Path::new("no/such.bin")).expect_err("no such file");
     assert!(
         absent.to_string().contains("cannot read `no/such.bin`"),
         "{absent}"

@@ -1,0 +1,94 @@
+//! What is refused before anything runs, so that one bad request spoils no batch.
+
+use diapason_flow::{Ask, LmError, Request, Sampling};
+
+/// What the model and the cache can hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// V.
+    pub(crate) vocabulary: usize,
+    /// Longest context of the model.
+    pub(crate) context: usize,
+    /// Tokens of the whole cache.
+    pub(crate) cache_tokens: usize,
+}
+
+/// Checks every request of a call.
+///
+/// # Errors
+/// The first request that can never be answered, with its index.
+pub(crate) fn check(requests: &[Request], limits: &Limits) -> Result<(), LmError> {
+    for (index, request) in requests.iter().enumerate() {
+        let refuse = |problem| LmError::Request { index, problem };
+        check_ids("the prompt", &request.prompt, limits).map_err(refuse)?;
+        let prompt = request.prompt.len();
+        // Tokens in all, and those of them that must be held together in the cache.
+        let (needed, held) = match &request.ask {
+            Ask::Sample(sampling) => {
+                check_sampling(sampling).map_err(refuse)?;
+                (prompt + 1, prompt + longest_draw(sampling, prompt, limits.context) - 1)
+            }
+            Ask::Score { options } => {
+                for (number, option) in options.iter().enumerate() {
+                    check_ids(&format!("option {number}"), option, limits).map_err(refuse)?;
+                }
+                let longest = options.iter().map(Vec::len).max();
+                let longest = longest.ok_or_else(|| refuse("there is no option".to_owned()))?;
+                (prompt + longest, prompt + longest - 1)
+            }
+            Ask::Trace { from, .. } => {
+                if !(1..=prompt).contains(from) {
+                    let problem = format!(
+                        "`from` is {from}, but only tokens 1 to {prompt} have a predecessor"
+                    );
+                    return Err(refuse(problem));
+                }
+                (prompt, prompt)
+            }
+        };
+        for (needed_tokens, limit_tokens) in [(needed, limits.context), (held, limits.cache_tokens)]
+        {
+            if needed_tokens > limit_tokens {
+                return Err(LmError::Context { index, needed_tokens, limit_tokens });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Most tokens that a draw can have: what is asked for, or what the context leaves.
+pub(crate) fn longest_draw(sampling: &Sampling, prompt: usize, context: usize) -> usize {
+    // A prompt that fills the context is refused; `max` keeps the arithmetic of callers simple.
+    sampling.max_tokens.min(context.saturating_sub(prompt)).max(1)
+}
+
+fn check_ids(what: &str, ids: &[u32], limits: &Limits) -> Result<(), String> {
+    if ids.is_empty() {
+        return Err(format!("{what} is empty"));
+    }
+    match ids.iter().position(|id| *id as usize >= limits.vocabulary) {
+        None => Ok(()),
+        Some(place) => Err(format!(
+            "token {place} of {what} has id {}, but the model knows ids below {}",
+            ids[place], limits.vocabulary
+        )),
+    }
+}
+
+fn check_sampling(sampling: &Sampling) -> Result<(), String> {
+    let Sampling { n, temperature, top_p, min_p, max_tokens, .. } = sampling;
+    let rules = [
+        (*n > 0, format!("`n` is {n}, expected at least 1")),
+        (*max_tokens > 0, format!("`max_tokens` is {max_tokens}, expected at least 1")),
+        (
+            temperature.is_finite() && *temperature >= 0.0,
+            format!("`temperature` is {temperature}, expected a number of at least 0"),
+        ),
+        (*top_p > 0.0 && *top_p <= 1.0, format!("`top_p` is {top_p}, expected above 0, at most 1")),
+        ((0.0..=1.0).contains(min_p), format!("`min_p` is {min_p}, expected in 0 to 1")),
+    ];
+    match rules.into_iter().find(|(holds, _)| !holds) {
+        Some((_, problem)) => Err(problem),
+        None => Ok(()),
+    }
+}

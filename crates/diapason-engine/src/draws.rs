@@ -1,0 +1,125 @@
+//! The draws of one request: each a state of its own, so that their number at a time is free.
+
+use crate::choose::Chooser;
+use crate::softmax::LogSoftmax;
+use diapason_flow::{Sample, Sampling, Stop, Stream, Streams};
+use diapason_model::NodeId;
+
+/// A draw that is running.
+#[derive(Debug)]
+pub(crate) struct Draw {
+    number: usize,
+    stream: Stream,
+    ids: Vec<u32>,
+    logprobs: Vec<f32>,
+    stop: Option<Stop>,
+    /// Its place in the cache, once a token of it is read.
+    pub(crate) place: Option<NodeId>,
+    /// The last token drawn, which the model has not read yet.
+    pub(crate) unread: Option<u32>,
+}
+
+impl Draw {
+    /// Whether its first token is still to be drawn, from the logits after the prompt.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.logprobs.is_empty()
+    }
+}
+
+/// All draws of one request.
+#[derive(Debug)]
+pub(crate) struct Draws {
+    sampling: Sampling,
+    streams: Streams,
+    /// Most tokens of a draw.
+    longest: usize,
+    /// Whether `longest` is what the context leaves, not what was asked for.
+    cut_by_context: bool,
+    begun: usize,
+    pub(crate) running: Vec<Draw>,
+    done: Vec<Option<Sample>>,
+}
+
+impl Draws {
+    /// Draws of at most `longest` tokens.
+    pub(crate) fn new(sampling: Sampling, longest: usize) -> Self {
+        Draws {
+            streams: Streams::new(sampling.seed),
+            longest,
+            cut_by_context: longest < sampling.max_tokens,
+            begun: 0,
+            running: Vec::new(),
+            done: vec![None; sampling.n],
+            sampling,
+        }
+    }
+
+    /// Tokens that a draw may hold in the cache: the last one is never read.
+    pub(crate) fn tokens(&self) -> usize {
+        self.longest - 1
+    }
+
+    /// Whether some draw has not begun.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.begun < self.sampling.n
+    }
+
+    /// Begins the next draw.
+    pub(crate) fn begin(&mut self) {
+        let number = self.begun;
+        self.begun += 1;
+        self.running.push(Draw {
+            number,
+            stream: self.streams.stream("sample", number as u64),
+            ids: Vec::new(),
+            logprobs: Vec::new(),
+            stop: None,
+            place: None,
+            unread: None,
+        });
+    }
+
+    /// Draws the next token of a running draw from the logits after its last one.
+    pub(crate) fn advance(
+        &mut self,
+        running: usize,
+        softmax: &LogSoftmax,
+        logits: &[f32],
+        chooser: &mut Chooser,
+    ) {
+        let draw = &mut self.running[running];
+        let id = chooser.choose(logits, &self.sampling, &mut draw.stream);
+        draw.logprobs.push(softmax.logprob(logits[id as usize]));
+        if self.sampling.stop.contains(&id) {
+            draw.stop = Some(Stop::Terminator);
+            return;
+        }
+        draw.ids.push(id);
+        if draw.ids.len() == self.longest {
+            draw.stop = Some(if self.cut_by_context { Stop::Context } else { Stop::Length });
+        } else {
+            draw.unread = Some(id);
+        }
+    }
+
+    /// Takes out the draws that ended; `each` gets the place of each in the cache.
+    pub(crate) fn retire(&mut self, mut each: impl FnMut(Option<NodeId>)) {
+        let (running, done) = (&mut self.running, &mut self.done);
+        running.retain_mut(|draw| {
+            let Some(stop) = draw.stop else { return true };
+            let (ids, logprobs) =
+                (std::mem::take(&mut draw.ids), std::mem::take(&mut draw.logprobs));
+            done[draw.number] = Some(Sample { ids, logprobs, stop });
+            each(draw.place);
+            false
+        });
+    }
+
+    /// All samples, once every draw ended.
+    pub(crate) fn take_answer(&mut self) -> Option<Vec<Sample>> {
+        if self.done.iter().any(Option::is_none) {
+            return None;
+        }
+        Some(self.done.iter_mut().filter_map(Option::take).collect())
+    }
+}

@@ -1,0 +1,116 @@
+//! The thread that owns the cache and the workspace, and the channel to it.
+
+use crate::check::{Limits, check};
+use crate::schedule::Scheduler;
+use diapason_flow::{Answer, Lm, LmError, Request};
+use diapason_model::{Device, Model};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+/// How much an engine does at once.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct EngineSettings {
+    /// Most tokens in one forward pass. More is faster until the matrices are large enough; the
+    /// activations grow with it.
+    pub max_batch_tokens: usize,
+    /// Most tokens whose keys and values are held. Requests that do not fit together run in
+    /// turns; one that does not fit alone is refused.
+    pub cache_tokens: usize,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        EngineSettings { max_batch_tokens: 1024, cache_tokens: 32_768 }
+    }
+}
+
+/// A running model that answers requests. Callers on several threads share its batches.
+///
+/// Dropping it ends its thread.
+#[derive(Debug)]
+pub struct Engine {
+    limits: Limits,
+    /// `None` only while dropping.
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// One call of [`Lm::ask`] on its way to the thread.
+pub(crate) struct Job {
+    pub(crate) requests: Vec<Request>,
+    pub(crate) reply: Sender<Result<Vec<Answer>, LmError>>,
+}
+
+impl Engine {
+    /// Starts the thread. `max_batch_tokens` and `cache_tokens` of 0 count as 1.
+    ///
+    /// # Panics
+    /// If the system refuses to start a thread.
+    pub fn start(model: Arc<Model>, device: Device, settings: EngineSettings) -> Self {
+        let limits = Limits {
+            vocabulary: model.arch.vocabulary,
+            context: model.arch.context,
+            cache_tokens: settings.cache_tokens.max(1),
+        };
+        let (jobs, inbox) = channel();
+        let thread = std::thread::Builder::new()
+            .name("diapason-engine".to_owned())
+            .spawn(move || serve(&model, &device, &settings, &inbox))
+            .expect("the system can start one more thread");
+        Engine { limits, jobs: Some(jobs), thread: Some(thread) }
+    }
+}
+
+impl Lm for Engine {
+    fn ask(&self, requests: &[Request]) -> Result<Vec<Answer>, LmError> {
+        check(requests, &self.limits)?;
+        let stopped = || LmError::Model("the engine has stopped".to_owned());
+        let (reply, answers) = channel();
+        let job = Job { requests: requests.to_vec(), reply };
+        self.jobs.as_ref().ok_or_else(stopped)?.send(job).map_err(|_| stopped())?;
+        answers.recv().map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Without a sender the thread's `recv` fails, which is its sign to end.
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            // Panics are caught inside and answered; there is nothing to add here.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The life of the thread: take in what waits, advance everything by one batch, repeat. A failure
+/// is the answer to everything in flight; what comes later begins afresh.
+fn serve(model: &Model, device: &Device, settings: &EngineSettings, inbox: &Receiver<Job>) {
+    let mut scheduler = Scheduler::new(model, device, settings);
+    while let Ok(job) = inbox.recv() {
+        scheduler.add(job);
+        // What a panic leaves half changed is replaced below before anything else sees it.
+        let outcome = catch_unwind(AssertUnwindSafe(|| -> Result<(), LmError> {
+            while scheduler.step()? {
+                inbox.try_iter().for_each(|job| scheduler.add(job));
+            }
+            Ok(())
+        }));
+        let problem = match outcome {
+            Ok(Ok(())) => continue,
+            Ok(Err(LmError::Model(problem))) => problem,
+            Ok(Err(other)) => other.to_string(),
+            Err(panic) => format!("its thread panicked: {}", panic_text(&*panic)),
+        };
+        scheduler.fail(&problem);
+        scheduler = Scheduler::new(model, device, settings);
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
