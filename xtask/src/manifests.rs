@@ -2,6 +2,7 @@
 
 use crate::check::Findings;
 use crate::repository::{Package, SourceFile};
+use crate::sources::contains_word;
 use anyhow::{Context, Result};
 use toml::{Table, Value};
 
@@ -33,8 +34,24 @@ pub(crate) fn check(packages: &[Package], files: &[SourceFile]) -> Result<Findin
         if package.description.is_empty() {
             findings.problem(format!("{path}: no `description`"));
         }
+        for name in never_named(package, files) {
+            findings.problem(format!("{path}: no code names `{name}`"));
+        }
     }
     Ok(findings.summary(format!("{} dependencies", dependencies.len())))
+}
+
+/// Dependencies of a package that none of its Rust files names.
+fn never_named<'a>(package: &'a Package, files: &[SourceFile]) -> Vec<&'a str> {
+    let folder = format!("{}/", package.folder);
+    let own = |file: &&SourceFile| file.path.starts_with(&folder) && file.has_extension("rs");
+    let own: Vec<_> = files.iter().filter(own).collect();
+    let named = |name: &str| {
+        let identifier = name.replace('-', "_");
+        own.iter().any(|file| file.text.lines().any(|line| contains_word(line, &identifier)))
+    };
+    let names = package.dependencies.iter().map(|dependency| dependency.name.as_str());
+    names.filter(|name| !named(name)).collect()
 }
 
 fn workspace_dependencies(root: &str) -> Result<Table> {
@@ -150,7 +167,11 @@ toml = { workspace = true }
             dependencies: uses.map(dependency).to_vec(),
         }];
         let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
-        let files = [file("Cargo.toml", root), file("crates/ours/Cargo.toml", package)];
+        let files = [
+            file("Cargo.toml", root),
+            file("crates/ours/Cargo.toml", package),
+            file("crates/ours/src/lib.rs", "use {ours, serde::Serialize, toml, lonely};"),
+        ];
         check(&packages, &files).unwrap().problems().to_vec()
     }
 
@@ -167,6 +188,24 @@ toml = { workspace = true }
     fn an_unused_dependency_fails() {
         let root = ROOT.replace("lonely = \"1\"", "# Why not.\nleftover = \"~1.0\"");
         assert_eq!(findings(&root, PACKAGE), ["Cargo.toml: no crate uses `leftover`"]);
+    }
+
+    #[test]
+    fn a_dependency_that_no_code_names_fails() {
+        let dependency = |name: &str| Dependency { name: name.to_owned(), tests_only: false };
+        let package = Package {
+            name: "ours".to_owned(),
+            description: "a crate".to_owned(),
+            folder: "crates/ours".to_owned(),
+            dependencies: ["serde-json", "toml"].map(dependency).to_vec(),
+        };
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
+        let files = [
+            file("crates/ours/src/lib.rs", "use serde_json::Value;"),
+            file("crates/ours/README.md", "toml"),
+            file("crates/ours-too/src/lib.rs", "use toml::Table;"),
+        ];
+        assert_eq!(never_named(&package, &files), ["toml"]);
     }
 
     #[test]

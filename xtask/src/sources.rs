@@ -65,7 +65,7 @@ fn generated(file: &SourceFile) -> bool {
 }
 
 /// Whether `word` stands in `line` and is not part of a longer word.
-fn contains_word(line: &str, word: &str) -> bool {
+pub(crate) fn contains_word(line: &str, word: &str) -> bool {
     let of_word = |character: char| character.is_alphanumeric() || character == '_';
     let (first, last) = (word.chars().next(), word.chars().next_back());
     line.match_indices(word).any(|(at, _)| {
