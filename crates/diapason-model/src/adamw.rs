@@ -1,5 +1,6 @@
 //! AdamW (Loshchilov & Hutter 2019): decoupled weight decay, on matrices only.
 
+use crate::kernels::{AdamWBuffers, AdamWConstants, adamw_update, square_sum};
 use crate::{Device, Layout};
 
 /// Constants of the optimiser.
@@ -40,24 +41,45 @@ impl AdamW {
         AdamW { settings, first: vec![0.0; len], second: vec![0.0; len], step: 0 }
     }
 
-    /// One update. Gradients are multiplied by `gradient_scale` on the way (clipping).
+    /// One update with bias correction. Gradients are multiplied by `gradient_scale` on the way
+    /// (clipping).
     ///
     /// # Panics
-    /// If the buffers differ in length.
+    /// If the buffers or the layout differ in length.
     pub fn step(
         &mut self,
-        _device: &Device,
-        _layout: &Layout,
-        _weights: &mut [f32],
-        _gradients: &[f32],
-        _learning_rate: f32,
-        _gradient_scale: f32,
+        device: &Device,
+        layout: &Layout,
+        weights: &mut [f32],
+        gradients: &[f32],
+        learning_rate: f32,
+        gradient_scale: f32,
     ) {
-        unimplemented!("first commit: signatures only")
+        assert_eq!(weights.len(), layout.len, "the weights have the layout's length");
+        self.step += 1;
+        let AdamWSettings { beta1, beta2, epsilon, weight_decay } = self.settings;
+        let bias = |beta: f32| 1.0 - f64::from(beta).powf(self.step as f64);
+        let constants = AdamWConstants {
+            beta1,
+            beta2,
+            epsilon,
+            rate: (f64::from(learning_rate) / bias(beta1)) as f32,
+            root_bias: bias(beta2).sqrt() as f32,
+            keep: 1.0,
+            scale: gradient_scale,
+        };
+        let kept = 1.0 - learning_rate * weight_decay;
+        let buffers =
+            AdamWBuffers { weights, gradients, first: &mut self.first, second: &mut self.second };
+        adamw_update(device, buffers, constants, |at| {
+            let tensors = &layout.tensors;
+            let tensor = &tensors[tensors.partition_point(|tensor| tensor.range.end <= at)];
+            (tensor.range.end, if tensor.decays() { kept } else { 1.0 })
+        });
     }
 }
 
 /// The Euclidean norm, in a fixed order of summation.
-pub fn global_norm(_device: &Device, _values: &[f32]) -> f64 {
-    unimplemented!("first commit: signatures only")
+pub fn global_norm(device: &Device, values: &[f32]) -> f64 {
+    square_sum(device, values).sqrt()
 }

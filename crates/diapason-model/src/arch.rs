@@ -1,5 +1,7 @@
 //! The shape of a decoder: one value that says everything the one decoder needs to know.
 
+use crate::ModelError;
+
 /// Shape and constants of a decoder.
 ///
 /// Legend used in this crate: `N` tokens of a batch, `D` width, `H` query heads, `K` key/value
@@ -30,4 +32,33 @@ pub struct Arch {
     pub rope_theta: f32,
     /// Whether the output head is the embedding.
     pub tied: bool,
+}
+
+impl Arch {
+    /// Whether a decoder can have this shape.
+    ///
+    /// # Errors
+    /// [`ModelError::Arch`] with what is wrong.
+    pub fn check(&self) -> Result<(), ModelError> {
+        let sizes = [
+            ("width", self.width),
+            ("layers", self.layers),
+            ("heads", self.heads),
+            ("kv_heads", self.kv_heads),
+            ("head_width", self.head_width),
+            ("mlp_width", self.mlp_width),
+            ("vocabulary", self.vocabulary),
+            ("context", self.context),
+        ];
+        let problem = if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
+            format!("{name} is 0")
+        } else if !self.heads.is_multiple_of(self.kv_heads) {
+            format!("{} query heads cannot share {} kv_heads evenly", self.heads, self.kv_heads)
+        } else if !self.head_width.is_multiple_of(2) {
+            format!("head_width {} is odd, but positions rotate pairs", self.head_width)
+        } else {
+            return Ok(());
+        };
+        Err(ModelError::Arch { problem })
+    }
 }

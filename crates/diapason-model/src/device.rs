@@ -1,11 +1,37 @@
 //! Where tensors are computed: today a CPU with a pool of threads of its own.
 
-use std::sync::Arc;
+use crate::kernels::Level;
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A device as a value, cheap to clone. Results never depend on its number of threads.
 #[derive(Clone)]
 pub struct Device {
-    pool: Arc<rayon::ThreadPool>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: rayon::ThreadPool,
+    /// One for each thread of the pool, so that the locks are never waited for.
+    scratch: Vec<Mutex<Scratch>>,
+    level: Level,
+}
+
+/// Memory of one thread. It grows to what was once needed and stays.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    buffer: Vec<f32>,
+}
+
+impl Scratch {
+    /// The first `len` elements, with whatever they hold.
+    pub(crate) fn room(&mut self, len: usize) -> &mut [f32] {
+        if self.buffer.len() < len {
+            self.buffer.resize(len, 0.0);
+        }
+        &mut self.buffer[..len]
+    }
 }
 
 impl Device {
@@ -14,16 +40,74 @@ impl Device {
     /// # Panics
     /// If the system refuses to start threads.
     pub fn cpu(threads: usize) -> Self {
+        Self::with_level(threads, Level::detect())
+    }
+
+    pub(crate) fn with_level(threads: usize, level: Level) -> Self {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("diapason-{index}"))
             .build()
             .expect("the system can start the threads of a pool");
-        Device { pool: Arc::new(pool) }
+        let scratch = (0..pool.current_num_threads()).map(|_| Mutex::default()).collect();
+        Device { inner: Arc::new(Inner { pool, scratch, level }) }
     }
 
     /// Number of threads.
     pub fn threads(&self) -> usize {
-        self.pool.current_num_threads()
+        self.inner.pool.current_num_threads()
+    }
+
+    pub(crate) fn level(&self) -> Level {
+        self.inner.level
+    }
+
+    /// Runs a longer computation on a thread of the pool, so that [`Device::each`] inside it need
+    /// not cross over.
+    pub(crate) fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.inner.pool.install(work)
+    }
+
+    /// Runs the tasks `0..count` on all threads, each with the scratch memory of its thread. A task
+    /// must not start others.
+    pub(crate) fn each(&self, count: usize, task: impl Fn(usize, &mut Scratch) + Sync) {
+        let run = |index| {
+            let thread = rayon::current_thread_index().unwrap_or(0);
+            let scratch = &self.inner.scratch[thread];
+            // A panic in another task leaves nothing in the scratch that a later one would read.
+            let mut scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
+            task(index, &mut scratch);
+        };
+        self.install(|| {
+            if count == 1 {
+                run(0);
+            } else {
+                (0..count).into_par_iter().with_max_len(1).for_each(run);
+            }
+        });
+    }
+
+    /// Runs `task` over stretches of `0..len`, each of at least `smallest` where there are several.
+    pub(crate) fn each_range(
+        &self,
+        len: usize,
+        smallest: usize,
+        task: impl Fn(Range<usize>, &mut Scratch) + Sync,
+    ) {
+        let most = if self.threads() == 1 { 1 } else { 4 * self.threads() };
+        let count = (len / smallest).clamp(1, most);
+        let size = len.div_ceil(count);
+        self.each(count, |index, scratch| {
+            task((index * size).min(len)..((index + 1) * size).min(len), scratch);
+        });
+    }
+
+    /// The results of the tasks `0..count`, in order.
+    pub(crate) fn map<T: Send>(
+        &self,
+        count: usize,
+        task: impl Fn(usize) -> T + Sync + Send,
+    ) -> Vec<T> {
+        self.install(|| (0..count).into_par_iter().map(&task).collect())
     }
 }

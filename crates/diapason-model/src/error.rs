@@ -57,7 +57,9 @@ pub enum ModelError {
         found: usize,
     },
     /// A workspace without room for gradients was given to a backward pass.
-    #[error("the workspace was made for forward passes only\n\nhint: make it with `Workspace::new`")]
+    #[error(
+        "the workspace was made for forward passes only\n\nhint: make it with `Workspace::new`"
+    )]
     ForwardOnly,
     /// A workspace or cache made for another shape of model.
     #[error("the {what} was made for a model of another shape")]

@@ -2,23 +2,29 @@
 
 mod adamw;
 mod arch;
+mod backward;
 mod cache;
 mod checkpoint;
 mod config;
 mod device;
 mod error;
+mod extend;
+mod forward;
 mod init;
+mod kernels;
 mod layout;
 mod llama2c;
 mod model;
+mod vocabulary;
 mod workspace;
 
 pub use adamw::{AdamW, AdamWSettings, global_norm};
 pub use arch::Arch;
-pub use cache::{Cache, Feed, NodeId, Want};
+pub use cache::{Cache, NodeId};
 pub use config::{FAMILIES, Family, SpecialIds};
 pub use device::Device;
 pub use error::ModelError;
+pub use extend::{Feed, Want};
 pub use layout::{LayerLayout, Layout, TensorSpec};
 pub use model::{Model, PackLoss};
 pub use workspace::Workspace;

@@ -1,6 +1,8 @@
 //! A model: its shape, its weights, and what can be asked of it.
 
-use crate::{Arch, Cache, Device, Feed, Layout, ModelError, Workspace};
+use crate::kernels::{Heads, attend};
+use crate::workspace::Workspace;
+use crate::{Arch, Device, Layout, ModelError};
 use diapason_flow::Pack;
 
 /// A decoder with its weights in one flat buffer.
@@ -30,66 +32,143 @@ impl Model {
     /// [`ModelError::Arch`] if the shape is impossible, [`ModelError::Shape`] if the number of
     /// weights is not the layout's.
     pub fn new(arch: Arch, weights: Vec<f32>) -> Result<Self, ModelError> {
+        arch.check()?;
         let layout = Layout::of(&arch);
-        if weights.len() != layout.len {
-            let (expected, found) = (layout.len, weights.len());
-            return Err(ModelError::Shape { tensor: "weights".to_owned(), expected, found });
-        }
+        check_len("weights", layout.len, weights.len())?;
         Ok(Model { arch, layout, weights })
     }
 
     /// Forward and backward over a pack. Adds `scale · d(nats)/d(weights)` to `gradients`, which
     /// has the length and layout of the weights.
+    ///
+    /// # Errors
+    /// If the pack does not fit the model or the workspace, and [`ModelError::NonFinite`] if the
+    /// loss is not a number; the gradients are then of no use.
     pub fn loss_and_gradients(
         &self,
-        _device: &Device,
-        _pack: &Pack,
-        _scale: f32,
-        _workspace: &mut Workspace,
-        _gradients: &mut [f32],
+        device: &Device,
+        pack: &Pack,
+        scale: f32,
+        workspace: &mut Workspace,
+        gradients: &mut [f32],
     ) -> Result<PackLoss, ModelError> {
-        unimplemented!("first commit: signatures only")
+        check_len("gradients", self.layout.len, gradients.len())?;
+        if workspace.backward.is_none() {
+            return Err(ModelError::ForwardOnly);
+        }
+        self.take_in(pack, true, workspace)?;
+        if workspace.head.targets.is_empty() {
+            return Ok(PackLoss::default());
+        }
+        device.install(|| {
+            self.run_pack(device, workspace);
+            let Workspace { input, forward, head, backward: Some(backward), .. } = workspace else {
+                return;
+            };
+            self.gather_head(device, forward, head);
+            self.head_backward(device, (input, forward, head), backward, scale, gradients);
+            self.layers_backward(device, input, forward, backward, gradients);
+        });
+        workspace_loss(workspace)
     }
 
     /// -ln p of every token as a target, `[N]`, unweighted, in nats; 0 where its loss weight is 0.
+    ///
+    /// # Errors
+    /// If the pack does not fit the model or the workspace, or a loss is not a number.
     pub fn token_nats(
         &self,
-        _device: &Device,
-        _pack: &Pack,
-        _workspace: &mut Workspace,
+        device: &Device,
+        pack: &Pack,
+        workspace: &mut Workspace,
     ) -> Result<Vec<f32>, ModelError> {
-        unimplemented!("first commit: signatures only")
+        self.take_in(pack, true, workspace)?;
+        let mut nats = vec![0.0; pack.len()];
+        if workspace.head.targets.is_empty() {
+            return Ok(nats);
+        }
+        device.install(|| {
+            self.run_pack(device, workspace);
+            let Workspace { forward, head, .. } = workspace;
+            self.gather_head(device, forward, head);
+            self.losses(device, forward, head);
+        });
+        workspace_loss(workspace)?;
+        for (row, loss) in workspace.head.rows.iter().zip(&workspace.head.nats) {
+            nats[*row as usize + 1] = *loss;
+        }
+        Ok(nats)
     }
 
     /// Logits `[V]` at chosen tokens of a pack, in the order of `rows`: `each(rows[i], logits)`,
     /// where the logits at token i predict token i + 1.
-    pub fn logits(
-        &self,
-        _device: &Device,
-        _pack: &Pack,
-        _rows: &[usize],
-        _workspace: &mut Workspace,
-        _each: &mut dyn FnMut(usize, &[f32]),
-    ) -> Result<(), ModelError> {
-        unimplemented!("first commit: signatures only")
-    }
-
-    /// Appends tokens to nodes of a cache and gives the logits `[V]` of the rows wanted:
-    /// `each(feed, row within the feed, logits)`, feeds and rows in order.
-    ///
-    /// A parent and its child may be fed in one call, the parent first. The bits of the logits do
-    /// not depend on how tokens are split over calls and nodes, nor on the other feeds.
     ///
     /// # Errors
-    /// Nothing is appended when an error is returned.
-    pub fn extend(
+    /// If the pack does not fit the model or the workspace, or a row does not exist.
+    pub fn logits(
         &self,
-        _device: &Device,
-        _cache: &mut Cache,
-        _feeds: &[Feed<'_>],
-        _workspace: &mut Workspace,
-        _each: &mut dyn FnMut(usize, usize, &[f32]),
+        device: &Device,
+        pack: &Pack,
+        rows: &[usize],
+        workspace: &mut Workspace,
+        each: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<(), ModelError> {
-        unimplemented!("first commit: signatures only")
+        self.take_in(pack, false, workspace)?;
+        if let Some(row) = rows.iter().find(|row| **row >= pack.len()) {
+            return Err(ModelError::Row { row: *row, rows: pack.len() });
+        }
+        device.install(|| self.run_pack(device, workspace));
+        let places = rows.iter().map(|row| *row as u32);
+        self.each_logits(device, workspace, places, &mut |index, logits| each(rows[index], logits));
+        Ok(())
     }
+
+    /// Checks a pack and hands it to the workspace.
+    fn take_in(&self, pack: &Pack, targets: bool, to: &mut Workspace) -> Result<(), ModelError> {
+        self.check(to)?;
+        let vocabulary = self.arch.vocabulary;
+        if let Some(index) = pack.ids().iter().position(|id| *id as usize >= vocabulary) {
+            return Err(ModelError::Tokens { index, id: pack.ids()[index], vocabulary });
+        }
+        to.load(pack, targets)
+    }
+
+    pub(crate) fn check(&self, workspace: &Workspace) -> Result<(), ModelError> {
+        check_len("weights", self.layout.len, self.weights.len())?;
+        if *workspace.arch() == self.arch {
+            Ok(())
+        } else {
+            Err(ModelError::Foreign { what: "workspace" })
+        }
+    }
+
+    /// All layers over the pack that the workspace holds.
+    fn run_pack(&self, device: &Device, workspace: &mut Workspace) {
+        let Workspace { input, forward, .. } = workspace;
+        let (heads, n) = (Heads::of(&self.arch), input.ids.len());
+        self.run_layers(device, &input.ids, forward, |_, saved| {
+            let qkv = &mut saved.qkv[..n * heads.row_width()];
+            input.rope.rotate(device, qkv, &input.positions, heads.rotated(), false);
+            let attended = &mut saved.attended[..n * heads.out_width()];
+            let log_sums = &mut saved.log_sums[..n * heads.heads];
+            attend(device, heads, (attended, log_sums), qkv, &input.segments);
+        });
+    }
+}
+
+fn check_len(tensor: &str, expected: usize, found: usize) -> Result<(), ModelError> {
+    if expected == found {
+        Ok(())
+    } else {
+        Err(ModelError::Shape { tensor: tensor.to_owned(), expected, found })
+    }
+}
+
+fn workspace_loss(workspace: &Workspace) -> Result<PackLoss, ModelError> {
+    let mut loss = PackLoss::default();
+    for (target, nats) in workspace.head.targets.iter().zip(&workspace.head.nats) {
+        loss.nats += f64::from(target.weight) * f64::from(*nats);
+        loss.learned += f64::from(target.weight);
+    }
+    if loss.nats.is_finite() { Ok(loss) } else { Err(ModelError::NonFinite { value: loss.nats }) }
 }

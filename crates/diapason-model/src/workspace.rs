@@ -1,23 +1,148 @@
 //! All activations of a micro-batch, allocated once.
 
-use crate::Arch;
+use crate::kernels::{Heads, Rope, Target, norm_partial_len};
+use crate::{Arch, ModelError};
+use diapason_flow::Pack;
+use std::ops::Range;
+
+/// Elements of the logits that are held at once.
+const LOGITS: usize = 1 << 24;
 
 /// The buffers of a forward or of a forward and backward pass. Never grows inside a step.
 pub struct Workspace {
     arch: Arch,
     max_tokens: usize,
+    pub(crate) input: Input,
+    pub(crate) forward: Forward,
+    pub(crate) head: Head,
+    pub(crate) backward: Option<Backward>,
+}
+
+/// The tokens of a call.
+pub(crate) struct Input {
+    /// `[N]`
+    pub ids: Vec<u32>,
+    /// `[N]`
+    pub positions: Vec<u32>,
+    /// Segments with tokens.
+    pub segments: Vec<Range<usize>>,
+    /// Rotations of the positions of a pack.
+    pub rope: Rope,
+}
+
+/// Activations. Those that the backward pass reads exist once a layer, else once.
+pub(crate) struct Forward {
+    /// Residual stream before each layer and after the last, `[N, D]`; used in turn.
+    residual: Vec<Vec<f32>>,
+    saved: Vec<Saved>,
+    /// `[N, D]`
+    pub normed: Vec<f32>,
+    /// `[N, M]`
+    pub hidden: Vec<f32>,
+}
+
+/// What a layer leaves for its backward pass.
+pub(crate) struct Saved {
+    /// `[N]`
+    pub input_inverse: Vec<f32>,
+    /// `[N, (H + 2K)·E]`, rotated.
+    pub qkv: Vec<f32>,
+    /// `[N, H·E]`
+    pub attended: Vec<f32>,
+    /// `[H, N]`
+    pub log_sums: Vec<f32>,
+    /// Residual stream between attention and MLP, `[N, D]`.
+    pub middle: Vec<f32>,
+    /// `[N]`
+    pub post_inverse: Vec<f32>,
+    /// `[N, 2M]`
+    pub gate_up: Vec<f32>,
+}
+
+/// The loss head: R rows are gathered, a chunk of them has logits.
+pub(crate) struct Head {
+    /// Rows that predict, `[R]`.
+    pub rows: Vec<u32>,
+    /// What they predict, `[R]`; empty where only logits are wanted.
+    pub targets: Vec<Target>,
+    /// `[R]`
+    pub nats: Vec<f32>,
+    /// `[R, D]`
+    pub gathered: Vec<f32>,
+    /// `[R]`
+    pub inverse: Vec<f32>,
+    /// `[chunk, V]`
+    pub logits: Vec<f32>,
+    /// Rows of a chunk.
+    pub chunk: usize,
+}
+
+/// Gradients of activations.
+pub(crate) struct Backward {
+    /// `[N, D]`
+    pub residual: Vec<f32>,
+    /// `[N, D]`
+    pub normed: Vec<f32>,
+    /// `[R, D]`
+    pub gathered: Vec<f32>,
+    /// `[N, (H + 2K)·E]`
+    pub qkv: Vec<f32>,
+    /// `[N, H·E]`
+    pub attended: Vec<f32>,
+    /// Partial sums of the gradient of a norm's weight.
+    pub partial: Vec<f32>,
 }
 
 impl Workspace {
     /// Room for [`crate::Model::loss_and_gradients`] on packs of at most `max_tokens` tokens, and
     /// for everything that [`Workspace::forward_only`] serves.
     pub fn new(arch: &Arch, max_tokens: usize) -> Self {
-        Workspace { arch: arch.clone(), max_tokens }
+        let (d, heads) = (arch.width, Heads::of(arch));
+        let backward = Backward {
+            residual: vec![0.0; max_tokens * d],
+            normed: vec![0.0; max_tokens * d],
+            gathered: vec![0.0; max_tokens * d],
+            qkv: vec![0.0; max_tokens * heads.row_width()],
+            attended: vec![0.0; max_tokens * heads.out_width()],
+            partial: vec![0.0; norm_partial_len(max_tokens, d)],
+        };
+        Workspace { backward: Some(backward), ..Self::with_layers(arch, max_tokens, arch.layers) }
     }
 
     /// Room for forward passes over at most `max_tokens` tokens a call: a fraction of the memory.
     pub fn forward_only(arch: &Arch, max_tokens: usize) -> Self {
-        Workspace { arch: arch.clone(), max_tokens }
+        Self::with_layers(arch, max_tokens, 1)
+    }
+
+    fn with_layers(arch: &Arch, max_tokens: usize, layers: usize) -> Self {
+        let d = arch.width;
+        let chunk = (LOGITS / arch.vocabulary).clamp(1, max_tokens.max(1));
+        Workspace {
+            arch: arch.clone(),
+            max_tokens,
+            input: Input {
+                ids: Vec::with_capacity(max_tokens),
+                positions: Vec::with_capacity(max_tokens),
+                segments: Vec::new(),
+                rope: Rope::new(arch, max_tokens.min(arch.context)),
+            },
+            forward: Forward {
+                residual: (0..=layers).map(|_| vec![0.0; max_tokens * d]).collect(),
+                saved: (0..layers).map(|_| Saved::new(arch, max_tokens)).collect(),
+                normed: vec![0.0; max_tokens * d],
+                hidden: vec![0.0; max_tokens * arch.mlp_width],
+            },
+            head: Head {
+                rows: Vec::with_capacity(max_tokens),
+                targets: Vec::with_capacity(max_tokens),
+                nats: vec![0.0; max_tokens],
+                gathered: vec![0.0; max_tokens * d],
+                inverse: vec![0.0; max_tokens],
+                logits: vec![0.0; chunk * arch.vocabulary],
+                chunk,
+            },
+            backward: None,
+        }
     }
 
     /// Most tokens in one call.
@@ -28,5 +153,85 @@ impl Workspace {
     /// The shape it was made for.
     pub fn arch(&self) -> &Arch {
         &self.arch
+    }
+
+    /// Takes in the tokens of a pack; with `targets`, also the rows that bear loss.
+    ///
+    /// # Errors
+    /// If a segment exceeds the context, or the pack the workspace.
+    pub(crate) fn load(&mut self, pack: &Pack, targets: bool) -> Result<(), ModelError> {
+        if pack.len() > self.max_tokens {
+            let (capacity, found) = (self.max_tokens, pack.len());
+            return Err(ModelError::WorkspaceTooSmall { capacity, found });
+        }
+        let Input { ids, positions, segments, .. } = &mut self.input;
+        segments.clear();
+        segments.extend(pack.segments().filter(|segment| !segment.is_empty()));
+        let longest = segments.iter().map(Range::len).max().unwrap_or(0);
+        if longest > self.arch.context {
+            return Err(ModelError::Context { tokens: longest, context: self.arch.context });
+        }
+        ids.clear();
+        ids.extend(pack.ids());
+        positions.clear();
+        positions.extend(pack.position());
+        self.head.rows.clear();
+        self.head.targets.clear();
+        for (index, weight) in pack.learn().iter().enumerate() {
+            if targets && *weight != 0.0 && positions[index] > 0 {
+                self.head.rows.push(index as u32 - 1);
+                self.head.targets.push(Target { id: ids[index], weight: *weight });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Saved {
+    fn new(arch: &Arch, tokens: usize) -> Self {
+        let heads = Heads::of(arch);
+        Saved {
+            input_inverse: vec![0.0; tokens],
+            qkv: vec![0.0; tokens * heads.row_width()],
+            attended: vec![0.0; tokens * heads.out_width()],
+            log_sums: vec![0.0; tokens * arch.heads],
+            middle: vec![0.0; tokens * arch.width],
+            post_inverse: vec![0.0; tokens],
+            gate_up: vec![0.0; tokens * 2 * arch.mlp_width],
+        }
+    }
+}
+
+/// The buffers of one layer's forward pass.
+pub(crate) struct LayerBuffers<'a> {
+    pub input: &'a [f32],
+    pub output: &'a mut [f32],
+    pub saved: &'a mut Saved,
+    pub normed: &'a mut [f32],
+    pub hidden: &'a mut [f32],
+}
+
+impl Forward {
+    /// The residual stream before a layer.
+    pub(crate) fn residual(&mut self, layer: usize) -> &mut [f32] {
+        let count = self.residual.len();
+        &mut self.residual[layer % count]
+    }
+
+    /// The buffers of a layer.
+    pub(crate) fn layer(&mut self, layer: usize) -> LayerBuffers<'_> {
+        let (count, saved) = (self.residual.len(), self.saved.len());
+        let places = [layer % count, (layer + 1) % count];
+        let [input, output] = self
+            .residual
+            .get_disjoint_mut(places)
+            .expect("there are two residual buffers or more, so neighbours differ");
+        LayerBuffers {
+            input,
+            output,
+            saved: &mut self.saved[layer % saved],
+            normed: &mut self.normed,
+            hidden: &mut self.hidden,
+        }
     }
 }

@@ -1,0 +1,175 @@
+//! Attention of new rows over a tree of cached keys and values.
+//!
+//! Rows are in the order of a walk through the tree, so that the rows below a node are
+//! neighbours: what they share is packed once for all of them. Scores and sums run over absolute
+//! positions, node after node, as they would run over one sequence: the bits are those of
+//! [`super::attend`] on that sequence.
+
+use super::attention::{Heads, TILE, rooms, score_stride};
+use super::exp::softmax_row;
+use super::pack::View;
+use super::product::{Out, PRODUCT_SCRATCH, Packed, multiply_packed, packed_len};
+use super::{Level, SharedMut};
+use crate::Device;
+use std::ops::Range;
+
+/// A node with tokens, and the rows that may see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Visible<'a> {
+    /// New rows of this node and of all nodes below it.
+    pub rows: Range<usize>,
+    /// Position of its first token.
+    pub start: usize,
+    /// Where the keys and values of its tokens are.
+    pub slots: &'a [u32],
+}
+
+/// New rows and what they see.
+pub(crate) struct Reading<'a> {
+    /// `[R, (H + 2K)·E]`, rotated; only the queries are read.
+    pub qkv: &'a [f32],
+    /// Position of each row, `[R]`.
+    pub positions: &'a [u32],
+    /// Nodes, every one after its parent.
+    pub nodes: &'a [Visible<'a>],
+    /// Keys of this layer, `[slots, K·E]`.
+    pub keys: &'a [f32],
+    /// Values of this layer, `[slots, K·E]`.
+    pub values: &'a [f32],
+}
+
+/// Writes `out [R, H·E]`.
+pub(crate) fn attend_cached(device: &Device, heads: Heads, out: &mut [f32], reading: &Reading<'_>) {
+    let count = reading.positions.len();
+    let out = SharedMut::new(out);
+    device.each(count.div_ceil(TILE) * heads.kv_heads, |task, scratch| {
+        let first = task / heads.kv_heads * TILE;
+        let rows = first..count.min(first + TILE);
+        let kv_head = task % heads.kv_heads;
+        let tile = CachedTile { level: device.level(), heads, kv_head, rows, reading };
+        let [panel, gathered, packed, scores] = rooms(scratch.room(tile.room()), tile.sizes());
+        tile.scores(scores, gathered, packed, panel);
+        tile.softmax(scores);
+        tile.results(out, scores, gathered, packed, panel);
+    });
+}
+
+struct CachedTile<'a> {
+    level: Level,
+    heads: Heads,
+    kv_head: usize,
+    rows: Range<usize>,
+    reading: &'a Reading<'a>,
+}
+
+impl CachedTile<'_> {
+    /// Keys that the furthest row sees.
+    fn keys(&self) -> usize {
+        let positions = &self.reading.positions[self.rows.clone()];
+        positions.iter().max().map_or(0, |position| *position as usize + 1)
+    }
+
+    fn stride(&self) -> usize {
+        score_stride(self.keys())
+    }
+
+    /// Scratch of a product, gathered rows, packed rows, scores of all heads of the group.
+    fn sizes(&self) -> [usize; 4] {
+        let (keys, width) = (self.keys(), self.heads.head_width);
+        let packed = packed_len(width, keys).max(packed_len(keys, width));
+        let group = self.heads.group(self.kv_head).len();
+        [PRODUCT_SCRATCH, keys * width, packed, group * self.rows.len() * self.stride()]
+    }
+
+    fn room(&self) -> usize {
+        self.sizes().iter().sum()
+    }
+
+    /// Every node that rows of the tile see: those rows, and how many of its keys they need.
+    fn nodes(&self) -> impl Iterator<Item = (&Visible<'_>, Range<usize>, usize)> {
+        self.reading.nodes.iter().filter_map(|node| {
+            let rows = node.rows.start.max(self.rows.start)..node.rows.end.min(self.rows.end);
+            let furthest = self.reading.positions.get(rows.clone())?.iter().max()?;
+            let keys = node.slots.len().min(*furthest as usize + 1 - node.start);
+            Some((node, rows, keys))
+        })
+    }
+
+    /// Rows of one head at some slots: in place where the slots are neighbours.
+    fn slots<'s>(&self, cache: &'s [f32], slots: &[u32], gathered: &'s mut [f32]) -> View<'s> {
+        let width = self.heads.head_width;
+        let row = self.heads.kv_heads * width;
+        let column = self.kv_head * width;
+        if slots.windows(2).all(|pair| pair[1] == pair[0] + 1) {
+            let first = slots.first().map_or(0, |slot| *slot as usize);
+            return View::new(&cache[first * row + column..], (slots.len(), width), (row, 1));
+        }
+        for (target, slot) in gathered.chunks_exact_mut(width).zip(slots) {
+            let start = *slot as usize * row + column;
+            target.copy_from_slice(&cache[start..start + width]);
+        }
+        View::new(gathered, (slots.len(), width), (width, 1))
+    }
+
+    fn scores(
+        &self,
+        scores: &mut [f32],
+        gathered: &mut [f32],
+        packed: &mut [f32],
+        panel: &mut [f32],
+    ) {
+        let (width, row_width) = (self.heads.head_width, self.heads.row_width());
+        let shape = (self.reading.positions.len(), row_width);
+        let queries = View::new(self.reading.qkv, shape, (row_width, 1));
+        let shared = SharedMut::new(scores);
+        for (node, rows, keys) in self.nodes() {
+            let view = self.slots(self.reading.keys, &node.slots[..keys], gathered);
+            let packed = Packed::of(self.level, view.transposed(), packed);
+            for (index, head) in self.heads.group(self.kv_head).enumerate() {
+                let line = index * self.rows.len() + rows.start - self.rows.start;
+                // SAFETY: the scores are this task's own.
+                let out =
+                    unsafe { Out::new(shared, line * self.stride() + node.start, self.stride()) };
+                let queries = queries.part(rows.clone(), head * width..(head + 1) * width);
+                multiply_packed(self.level, out, queries, (packed, keys), false, panel);
+            }
+        }
+    }
+
+    fn softmax(&self, scores: &mut [f32]) {
+        let positions = self.reading.positions[self.rows.clone()].iter().cycle();
+        for (line, position) in scores.chunks_exact_mut(self.stride()).zip(positions) {
+            let (seen, hidden) = line.split_at_mut(*position as usize + 1);
+            softmax_row(self.level, seen, self.heads.scale());
+            hidden.fill(0.0);
+        }
+    }
+
+    fn results(
+        &self,
+        out: SharedMut<'_>,
+        scores: &[f32],
+        gathered: &mut [f32],
+        packed: &mut [f32],
+        panel: &mut [f32],
+    ) {
+        let (width, out_width) = (self.heads.head_width, self.heads.out_width());
+        let lines = (scores.len() / self.stride(), self.stride());
+        let weights = View::new(scores, lines, (self.stride(), 1));
+        for (node, rows, keys) in self.nodes() {
+            let view = self.slots(self.reading.values, &node.slots[..keys], gathered);
+            let packed = Packed::of(self.level, view, packed);
+            for (index, head) in self.heads.group(self.kv_head).enumerate() {
+                let line = index * self.rows.len() + rows.start - self.rows.start;
+                let columns = node.start..node.start + keys;
+                let weights = weights.part(line..line + rows.len(), columns);
+                // SAFETY: tasks have disjoint rows or heads.
+                let out =
+                    unsafe { Out::new(out, rows.start * out_width + head * width, out_width) };
+                // The first node of a chain starts the sums, the others go on with them.
+                let goes_on = node.start > 0;
+                multiply_packed(self.level, out, weights, (packed, width), goes_on, panel);
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! RMSNorm (Zhang & Sennrich 2019) over rows `[N, D]`, forward and backward.
+
+use super::reduce::{sum_pairs, sum_triples};
+use super::{SharedMut, vectorised};
+use crate::Device;
+
+/// Rows that one partial sum of the weight's gradient covers.
+const BLOCK: usize = 64;
+
+/// Elements of the partial sums that [`norm_backward`] needs for `rows` rows.
+pub(crate) fn norm_partial_len(rows: usize, width: usize) -> usize {
+    rows.div_ceil(BLOCK) * width
+}
+
+/// `out = x / rms(x) · w` row by row, and `inverse_rms [N]`.
+pub(crate) fn norm(
+    device: &Device,
+    out: &mut [f32],
+    inverse_rms: &mut [f32],
+    x: &[f32],
+    w: &[f32],
+    epsilon: f32,
+) {
+    let width = w.len();
+    let (out, inverse) = (SharedMut::new(out), SharedMut::new(inverse_rms));
+    device.each_range(x.len() / width, 32, |rows, _| {
+        // SAFETY: tasks have disjoint rows.
+        let out = unsafe { out.slice(rows.start * width, rows.len() * width) };
+        // SAFETY: as above.
+        let inverse = unsafe { inverse.slice(rows.start, rows.len()) };
+        let x = &x[rows.start * width..rows.end * width];
+        norm_rows(device.level(), out, inverse, x, w, epsilon);
+    });
+}
+
+vectorised! {
+    fn norm_rows(out: &mut [f32], inverse_rms: &mut [f32], x: &[f32], w: &[f32], epsilon: f32) -> () {
+        let width = w.len();
+        let rows = out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(inverse_rms);
+        for ((out, x), inverse) in rows {
+            let mean = sum_pairs(x, x, |a, b| a * b) / width as f32;
+            *inverse = 1.0 / (mean + epsilon).sqrt();
+            for ((out, x), w) in out.iter_mut().zip(x).zip(w) {
+                *out = x * *inverse * w;
+            }
+        }
+    }
+}
+
+/// What [`norm_backward`] adds to, and its own space.
+pub(crate) struct NormGradients<'a> {
+    /// Gradient of x, `[N, D]`, added to.
+    pub x: &'a mut [f32],
+    /// Gradient of w, `[D]`, added to.
+    pub w: &'a mut [f32],
+    /// At least [`norm_partial_len`] elements.
+    pub partial: &'a mut [f32],
+}
+
+/// Adds the gradients of x and w, given the gradient `out` of the normed rows.
+pub(crate) fn norm_backward(
+    device: &Device,
+    gradients: NormGradients<'_>,
+    out: &[f32],
+    x: &[f32],
+    inverse_rms: &[f32],
+    w: &[f32],
+) {
+    let (width, count) = (w.len(), inverse_rms.len());
+    let blocks = count.div_ceil(BLOCK);
+    let partial = &mut gradients.partial[..blocks * width];
+    let (d_x, shared) = (SharedMut::new(gradients.x), SharedMut::new(partial));
+    device.each_range(blocks, 1, |range, _| {
+        for block in range {
+            let rows = block * BLOCK..count.min((block + 1) * BLOCK);
+            let elements = rows.start * width..rows.end * width;
+            // SAFETY: tasks have disjoint blocks of rows.
+            let d_x = unsafe { d_x.slice(elements.start, elements.len()) };
+            // SAFETY: as above.
+            let d_w = unsafe { shared.slice(block * width, width) };
+            let (out, x) = (&out[elements.clone()], &x[elements]);
+            norm_backward_rows(device.level(), d_x, d_w, out, x, &inverse_rms[rows], w);
+        }
+    });
+    for partial in partial.chunks_exact(width) {
+        gradients.w.iter_mut().zip(partial).for_each(|(total, part)| *total += part);
+    }
+}
+
+vectorised! {
+    #[expect(clippy::too_many_arguments, reason = "the level and six buffers of one kernel")]
+    fn norm_backward_rows(
+        d_x: &mut [f32],
+        d_w: &mut [f32],
+        d_out: &[f32],
+        x: &[f32],
+        inverse_rms: &[f32],
+        w: &[f32],
+    ) -> () {
+        let width = w.len();
+        d_w.fill(0.0);
+        let rows = d_x.chunks_exact_mut(width).zip(d_out.chunks_exact(width));
+        for ((d_x, d_out), (x, inverse)) in rows.zip(x.chunks_exact(width).zip(inverse_rms)) {
+            let dot = sum_triples(d_out, x, w);
+            let pull = dot * inverse * inverse * inverse / width as f32;
+            let values = d_out.iter().zip(x).zip(w);
+            for ((d_x, d_w), ((d_out, x), w)) in d_x.iter_mut().zip(d_w.iter_mut()).zip(values) {
+                *d_x += d_out * w * inverse - x * pull;
+                *d_w += d_out * x * inverse;
+            }
+        }
+    }
+}

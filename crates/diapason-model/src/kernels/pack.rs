@@ -1,0 +1,209 @@
+//! Copies of operands in the order in which the innermost loop reads them.
+
+use super::Level;
+
+/// A read-only matrix anywhere in a buffer.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    data: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> View<'a> {
+    /// Element `(r, c)` is at `data[r·row_stride + c·column_stride]`.
+    pub(crate) fn new(
+        data: &'a [f32],
+        (rows, columns): (usize, usize),
+        (row_stride, column_stride): (usize, usize),
+    ) -> Self {
+        if rows > 0 && columns > 0 {
+            let last = (rows - 1) * row_stride + (columns - 1) * column_stride;
+            assert!(last < data.len(), "a view lies inside its buffer");
+        }
+        View { data, rows, columns, row_stride, column_stride }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    pub(crate) fn row_stride(&self) -> usize {
+        self.row_stride
+    }
+
+    pub(crate) fn column_stride(&self) -> usize {
+        self.column_stride
+    }
+
+    pub(crate) fn transposed(self) -> Self {
+        View {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    /// The rows of a range and the columns of another.
+    pub(crate) fn part(
+        self,
+        rows: std::ops::Range<usize>,
+        columns: std::ops::Range<usize>,
+    ) -> Self {
+        assert!(rows.end <= self.rows && columns.end <= self.columns, "a part lies inside");
+        let start = rows.start * self.row_stride + columns.start * self.column_stride;
+        let data = self.data.get(start..).unwrap_or_default();
+        View { data, rows: rows.len(), columns: columns.len(), ..self }
+    }
+
+    /// One row; the columns must be neighbours.
+    pub(crate) fn row(&self, row: usize) -> &'a [f32] {
+        assert!(self.column_stride == 1 && row < self.rows, "a row is a slice");
+        &self.data[row * self.row_stride..][..self.columns]
+    }
+
+    pub(super) fn pointer(&self) -> *const f32 {
+        self.data.as_ptr()
+    }
+}
+
+/// Packs at most 16 rows of a view as lanes: `target[k·stride + lane] = view[lane, k]`, with zeros
+/// in the lanes that have no row.
+pub(super) fn pack_lanes(level: Level, view: View<'_>, target: &mut [f32], stride: usize) {
+    let depth = view.columns;
+    if depth == 0 || view.rows == 0 {
+        return;
+    }
+    assert!(view.rows <= 16 && (depth - 1) * stride + 16 <= target.len(), "a panel has room");
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level was detected; the view lies inside its buffer, and the target has
+        // room for 16 lanes at every k by the assertion.
+        Level::Avx512 if view.column_stride == 1 => unsafe {
+            transpose_avx512(view, target.as_mut_ptr(), stride);
+        },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Level::Avx512 if view.row_stride == 1 => unsafe {
+            copy_avx512(view, target.as_mut_ptr(), stride);
+        },
+        _ => pack_plainly(view, target, stride),
+    }
+}
+
+fn pack_plainly(view: View<'_>, target: &mut [f32], stride: usize) {
+    for k in 0..view.columns {
+        let lanes = &mut target[k * stride..k * stride + 16];
+        let source = &view.data[k * view.column_stride..];
+        if view.row_stride == 1 {
+            lanes[..view.rows].copy_from_slice(&source[..view.rows]);
+        } else {
+            for (lane, value) in lanes.iter_mut().enumerate().take(view.rows) {
+                *value = source[lane * view.row_stride];
+            }
+        }
+        lanes[view.rows..].fill(0.0);
+    }
+}
+
+/// SAFETY: see [`pack_lanes`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn copy_avx512(view: View<'_>, target: *mut f32, stride: usize) {
+    use std::arch::x86_64::{_mm512_maskz_loadu_ps, _mm512_storeu_ps};
+    let mask = (u32::MAX >> (32 - view.rows as u32)) as u16;
+    let source = view.data.as_ptr();
+    for k in 0..view.columns {
+        // SAFETY: masked lanes are not read; the rest is promised.
+        unsafe {
+            let lanes = _mm512_maskz_loadu_ps(mask, source.add(k * view.column_stride));
+            _mm512_storeu_ps(target.add(k * stride), lanes);
+        }
+    }
+}
+
+/// SAFETY: see [`pack_lanes`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn transpose_avx512(view: View<'_>, target: *mut f32, stride: usize) {
+    use std::arch::x86_64::{_mm512_maskz_loadu_ps, _mm512_setzero_ps, _mm512_storeu_ps};
+    let depth = view.columns;
+    for from in (0..depth).step_by(16) {
+        let count = 16.min(depth - from);
+        let mask = (u32::MAX >> (32 - count as u32)) as u16;
+        let mut block = [_mm512_setzero_ps(); 16];
+        // SAFETY: masked lanes are not read; rows beyond the view stay zero; only `count` lines of
+        // the target are written.
+        unsafe {
+            let source = view.data.as_ptr().add(from);
+            if view.rows == 16 {
+                for (row, value) in block.iter_mut().enumerate() {
+                    *value = _mm512_maskz_loadu_ps(mask, source.add(row * view.row_stride));
+                }
+            } else {
+                for (row, value) in block.iter_mut().enumerate() {
+                    if row < view.rows {
+                        *value = _mm512_maskz_loadu_ps(mask, source.add(row * view.row_stride));
+                    }
+                }
+            }
+            let columns = transpose_16(block);
+            let target = target.add(from * stride);
+            if count == 16 {
+                for (k, value) in columns.iter().enumerate() {
+                    _mm512_storeu_ps(target.add(k * stride), *value);
+                }
+            } else {
+                for (k, value) in columns.iter().enumerate().take(count) {
+                    _mm512_storeu_ps(target.add(k * stride), *value);
+                }
+            }
+        }
+    }
+}
+
+/// The transpose of a 16 × 16 block: pairs, then quadruples, then 128-bit lanes twice.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn transpose_16(rows: [std::arch::x86_64::__m512; 16]) -> [std::arch::x86_64::__m512; 16] {
+    use std::arch::x86_64::{
+        _mm512_castpd_ps, _mm512_castps_pd, _mm512_setzero_ps, _mm512_shuffle_f32x4,
+        _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    };
+    let low = |a, b| _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+    let high =
+        |a, b| _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+    let mut pairs = rows;
+    for i in 0..8 {
+        pairs[2 * i] = _mm512_unpacklo_ps(rows[2 * i], rows[2 * i + 1]);
+        pairs[2 * i + 1] = _mm512_unpackhi_ps(rows[2 * i], rows[2 * i + 1]);
+    }
+    let mut fours = pairs;
+    for j in 0..4 {
+        fours[4 * j] = low(pairs[4 * j], pairs[4 * j + 2]);
+        fours[4 * j + 1] = high(pairs[4 * j], pairs[4 * j + 2]);
+        fours[4 * j + 2] = low(pairs[4 * j + 1], pairs[4 * j + 3]);
+        fours[4 * j + 3] = high(pairs[4 * j + 1], pairs[4 * j + 3]);
+    }
+    let mut columns = [_mm512_setzero_ps(); 16];
+    for c in 0..4 {
+        let even_low = _mm512_shuffle_f32x4::<0x88>(fours[c], fours[4 + c]);
+        let odd_low = _mm512_shuffle_f32x4::<0xdd>(fours[c], fours[4 + c]);
+        let even_high = _mm512_shuffle_f32x4::<0x88>(fours[8 + c], fours[12 + c]);
+        let odd_high = _mm512_shuffle_f32x4::<0xdd>(fours[8 + c], fours[12 + c]);
+        columns[c] = _mm512_shuffle_f32x4::<0x88>(even_low, even_high);
+        columns[8 + c] = _mm512_shuffle_f32x4::<0xdd>(even_low, even_high);
+        columns[4 + c] = _mm512_shuffle_f32x4::<0x88>(odd_low, odd_high);
+        columns[12 + c] = _mm512_shuffle_f32x4::<0xdd>(odd_low, odd_high);
+    }
+    columns
+}

@@ -1,0 +1,89 @@
+//! Sums and maxima in one fixed order, wide enough for any vector unit: lane j takes the elements
+//! with index j mod 32, and the lanes are then added pairwise.
+
+const LANES: usize = 32;
+
+/// Σ f(a, b) over two rows of equal length.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "must take on its caller's target features")]
+pub(super) fn sum_pairs(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+    assert_eq!(a.len(), b.len(), "rows agree in length");
+    let mut lanes = [0.0_f32; LANES];
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    for (a, b) in a.iter().zip(b) {
+        for j in 0..LANES {
+            lanes[j] += f(a[j], b[j]);
+        }
+    }
+    for (lane, (a, b)) in lanes.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+        *lane += f(*a, *b);
+    }
+    fold(lanes)
+}
+
+/// Σ a · b · c over three rows of equal length.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "must take on its caller's target features")]
+pub(super) fn sum_triples(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
+    assert!(a.len() == b.len() && b.len() == c.len(), "rows agree in length");
+    let mut lanes = [0.0_f32; LANES];
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    let (c, c_rest) = c.as_chunks::<LANES>();
+    for ((a, b), c) in a.iter().zip(b).zip(c) {
+        for j in 0..LANES {
+            lanes[j] += a[j] * b[j] * c[j];
+        }
+    }
+    for (lane, ((a, b), c)) in lanes.iter_mut().zip(a_rest.iter().zip(b_rest).zip(c_rest)) {
+        *lane += a * b * c;
+    }
+    fold(lanes)
+}
+
+/// Replaces each value x by f(x), and returns the sum of the results.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "must take on its caller's target features")]
+pub(super) fn map_sum(values: &mut [f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0_f32; LANES];
+    let (chunks, rest) = values.as_chunks_mut::<LANES>();
+    for chunk in chunks {
+        for j in 0..LANES {
+            chunk[j] = f(chunk[j]);
+            lanes[j] += chunk[j];
+        }
+    }
+    for (lane, value) in lanes.iter_mut().zip(rest) {
+        *value = f(*value);
+        *lane += *value;
+    }
+    fold(lanes)
+}
+
+/// The largest value, -∞ of none. NaN is passed over.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "must take on its caller's target features")]
+pub(super) fn max(values: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        for j in 0..LANES {
+            lanes[j] = if chunk[j] > lanes[j] { chunk[j] } else { lanes[j] };
+        }
+    }
+    lanes.into_iter().chain(rest.iter().copied()).fold(f32::NEG_INFINITY, f32::max)
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "must take on its caller's target features")]
+fn fold(mut lanes: [f32; LANES]) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for j in 0..half {
+            lanes[j] += lanes[j + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}

@@ -1,0 +1,40 @@
+//! A mutable buffer that several threads write at once, each at places of its own.
+
+use std::marker::PhantomData;
+
+/// A borrowed mutable buffer whose parts are handed to threads.
+#[derive(Clone, Copy)]
+pub(crate) struct SharedMut<'a> {
+    start: *mut f32,
+    len: usize,
+    borrow: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: the pointer is only dereferenced through `slice` and `pointer`, whose callers promise
+// that no two threads touch the same element.
+unsafe impl Send for SharedMut<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for SharedMut<'_> {}
+
+impl<'a> SharedMut<'a> {
+    pub(crate) fn new(buffer: &'a mut [f32]) -> Self {
+        SharedMut { start: buffer.as_mut_ptr(), len: buffer.len(), borrow: PhantomData }
+    }
+
+    /// A part of the buffer.
+    ///
+    /// # Safety
+    /// No other live reference or thread may touch the part.
+    pub(crate) unsafe fn slice(&self, start: usize, len: usize) -> &'a mut [f32] {
+        assert!(start + len <= self.len, "a part lies inside its buffer");
+        // SAFETY: inside the buffer by the assertion, exclusive by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
+    }
+
+    /// A pointer to an element from which rows are written; `last` is the furthest element used.
+    pub(crate) fn pointer(&self, start: usize, last: usize) -> *mut f32 {
+        assert!(start <= last && last < self.len, "a part lies inside its buffer");
+        // SAFETY: inside the buffer by the assertion.
+        unsafe { self.start.add(start) }
+    }
+}

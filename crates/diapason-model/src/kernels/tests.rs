@@ -1,0 +1,155 @@
+//! Products against their scalar twin, bit by bit, and the other kernels against plain loops.
+
+use super::pack::View;
+use super::product::{Out, PRODUCT_SCRATCH, multiply, product};
+use super::*;
+use crate::Device;
+
+fn levels() -> Vec<Level> {
+    let mut levels = vec![Level::Baseline];
+    #[cfg(target_arch = "x86_64")]
+    match Level::detect() {
+        Level::Avx512 => levels.extend([Level::Avx2, Level::Avx512]),
+        Level::Avx2 => levels.push(Level::Avx2),
+        Level::Baseline => {}
+    }
+    levels
+}
+
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    use rand::RngExt;
+    let mut stream = diapason_flow::Streams::new(seed).stream("kernels", 0);
+    (0..count).map(|_| stream.random_range(-1.0..1.0_f32)).collect()
+}
+
+/// The twin: one chain per element in the order of k.
+fn plain(level: Level, out: &mut [f32], a: View<'_>, b: View<'_>, accumulate: bool) {
+    let at = |view: View<'_>, row: usize, column: usize| {
+        // SAFETY: the indexes are inside the view.
+        unsafe { *view.pointer().add(row * view.row_stride() + column * view.column_stride()) }
+    };
+    for i in 0..a.rows() {
+        for j in 0..b.columns() {
+            let value = &mut out[i * b.columns() + j];
+            let start = if accumulate { *value } else { 0.0 };
+            *value = (0..a.columns()).fold(start, |sum, k| match level {
+                Level::Baseline => sum + at(a, i, k) * at(b, k, j),
+                #[cfg(target_arch = "x86_64")]
+                _ => at(a, i, k).mul_add(at(b, k, j), sum),
+            });
+        }
+    }
+}
+
+#[test]
+fn a_product_has_the_bits_of_its_scalar_twin_in_every_form_and_size() {
+    let sizes = [(1, 1, 1), (2, 33, 7), (7, 64, 300), (15, 31, 17), (64, 48, 600), (29, 400, 20)];
+    for level in levels() {
+        for (m, n, k) in sizes {
+            let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+            for form in 0..4 {
+                let a = if form & 1 == 0 {
+                    View::new(&a, (m, k), (k, 1))
+                } else {
+                    View::new(&a, (m, k), (1, m))
+                };
+                let b = if form & 2 == 0 {
+                    View::new(&b, (k, n), (n, 1))
+                } else {
+                    View::new(&b, (k, n), (1, k))
+                };
+                for accumulate in [false, true] {
+                    let mut expected = numbers(m * n, 3);
+                    let mut found = expected.clone();
+                    plain(level, &mut expected, a, b, accumulate);
+                    let mut scratch = vec![f32::NAN; PRODUCT_SCRATCH];
+                    multiply(level, Out::own(&mut found, n), a, b, accumulate, &mut scratch);
+                    assert_eq!(bits(&expected), bits(&found), "{level:?} {m} {n} {k} {form}");
+                }
+            }
+        }
+    }
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+#[test]
+fn a_row_has_the_same_bits_in_any_company_and_at_any_number_of_threads() {
+    let (m, n, k) = (150, 410, 521);
+    let (a, b) = (numbers(m * k, 4), numbers(n * k, 5));
+    let weights = View::new(&b, (n, k), (k, 1)).transposed();
+    let run = |threads: usize, rows: usize| {
+        let mut out = vec![0.0; rows * n];
+        let view = View::new(&a, (rows, k), (k, 1));
+        product(&Device::cpu(threads), &mut out, view, weights, false);
+        bits(&out)
+    };
+    let all = run(1, m);
+    for threads in [1, 2, 3] {
+        for rows in [1, 2, 7, 14, 15, 64, m] {
+            assert_eq!(run(threads, rows), all[..rows * n], "{threads} threads, {rows} rows");
+        }
+    }
+}
+
+#[test]
+fn adamw_of_pieces_is_adamw_of_each_weight() {
+    let len = 70_000;
+    let gradients = numbers(len, 6);
+    let constants = AdamWConstants {
+        beta1: 0.9,
+        beta2: 0.98,
+        epsilon: 1e-8,
+        rate: 0.01,
+        root_bias: 0.3,
+        keep: 1.0,
+        scale: 0.5,
+    };
+    let keeps = |at: usize| if at < 40_001 { (40_001, 0.9) } else { (len, 1.0) };
+    let (mut w, mut m, mut v) = (numbers(len, 7), numbers(len, 8), vec![0.25; len]);
+    let before = (w.clone(), m.clone());
+    let buffers =
+        AdamWBuffers { weights: &mut w, gradients: &gradients, first: &mut m, second: &mut v };
+    adamw_update(&Device::cpu(2), buffers, constants, keeps);
+    for i in 0..len {
+        let g = f64::from(gradients[i]) * 0.5;
+        let first = 0.9 * f64::from(before.1[i]) + 0.1 * g;
+        let second = 0.98 * 0.25 + 0.02 * g * g;
+        let keep = if i < 40_001 { 0.9 } else { 1.0 };
+        let expected = f64::from(before.0[i]) * keep - 0.01 * first / (second.sqrt() / 0.3 + 1e-8);
+        assert!((f64::from(w[i]) - expected).abs() < 1e-6, "weight {i}");
+        assert!((f64::from(m[i]) - first).abs() < 1e-6);
+        assert!((f64::from(v[i]) - second).abs() < 1e-6);
+    }
+    let truth: f64 = gradients.iter().map(|g| f64::from(*g) * f64::from(*g)).sum();
+    let sums = [1, 2].map(|threads| square_sum(&Device::cpu(threads), &gradients));
+    assert_eq!(sums[0].to_bits(), sums[1].to_bits());
+    assert!((sums[0] / truth - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn cross_entropy_and_its_gradient_are_those_of_plain_softmax() {
+    let (rows, vocabulary) = (9, 701);
+    let logits: Vec<f32> = numbers(rows * vocabulary, 9).iter().map(|x| x * 20.0).collect();
+    let targets: Vec<Target> =
+        (0..rows).map(|r| Target { id: (r * 77) as u32, weight: r as f32 * 0.5 }).collect();
+    let device = Device::cpu(2);
+    let (mut nats, mut gradient) = (vec![0.0; rows], logits.clone());
+    cross_entropy(&device, &mut nats, &mut gradient, &targets, Some(0.3));
+    let mut again = vec![0.0; rows];
+    cross_entropy(&device, &mut again, &mut logits.clone(), &targets, None);
+    assert_eq!(bits(&nats), bits(&again), "with and without gradient");
+    for (r, target) in targets.iter().enumerate() {
+        let row = &logits[r * vocabulary..(r + 1) * vocabulary];
+        let sum: f64 = row.iter().map(|x| f64::from(*x).exp()).sum();
+        let loss = sum.ln() - f64::from(row[target.id as usize]);
+        assert!((f64::from(nats[r]) - loss).abs() < 1e-5);
+        for (id, x) in row.iter().enumerate() {
+            let hot = f64::from(u8::from(id == target.id as usize));
+            let expected = 0.3 * f64::from(target.weight) * (f64::from(*x).exp() / sum - hot);
+            assert!((f64::from(gradient[r * vocabulary + id]) - expected).abs() < 1e-6);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The innermost loop of every matrix product: a small tile of C kept in registers.
+//!
+//! `C[r, j] (+)= Σ_k A[r, k] · B[k, j]` for `r < R` and `j < 32`. Each element is one chain of
+//! fused multiply-adds in the order of k, which starts at zero or at what C holds. So neither the
+//! number of rows, nor blocking over k, nor edges, nor threads can change a bit of it.
+
+use super::Level;
+
+/// Columns of a packed panel of B.
+pub(super) const PANEL: usize = 32;
+/// Distance between successive k of a packed panel of A.
+pub(super) const A_STRIDE: usize = 16;
+
+/// Operands of one tile.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
+    /// Length of the sum.
+    pub depth: usize,
+    /// `A[r, k]` at `a + r·a_row + k·a_depth`.
+    pub a: *const f32,
+    /// Distance between rows of A.
+    pub a_row: usize,
+    /// Distance between successive k of A.
+    pub a_depth: usize,
+    /// A packed panel: `B[k, j]` at `b + 32·k + j`.
+    pub b: *const f32,
+    /// `C[r, j]` at `c + r·c_row + j`.
+    pub c: *mut f32,
+    /// Distance between rows of C.
+    pub c_row: usize,
+    /// Columns of C that exist, 1..=32.
+    pub columns: usize,
+    /// Whether the chain starts at what C holds.
+    pub accumulate: bool,
+}
+
+/// Most rows of a tile.
+pub(super) fn rows(level: Level) -> usize {
+    match level {
+        Level::Baseline => 4,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => 6,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => 14,
+    }
+}
+
+/// Computes a tile of `count` rows, at most [`rows`].
+///
+/// # Safety
+/// The operands must be readable and C writable at the places the fields describe.
+pub(super) unsafe fn run(level: Level, count: usize, tile: &Tile) {
+    macro_rules! by_rows {
+        ($function:ident: $($rows:literal)*) => {
+            match count {
+                // SAFETY: the caller's promise; the level was detected.
+                $($rows => unsafe { $function::<$rows>(tile) },)*
+                _ => unreachable!("a tile has at most `rows(level)` rows"),
+            }
+        };
+    }
+    match level {
+        Level::Baseline => by_rows!(baseline: 1 2 3 4),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => by_rows!(avx2: 1 2 3 4 5 6),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => by_rows!(avx512: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+    }
+}
+
+/// SAFETY of the body: places promised by the caller of [`run`].
+unsafe fn baseline<const R: usize>(tile: &Tile) {
+    const WIDTH: usize = 8;
+    for from in (0..tile.columns).step_by(WIDTH) {
+        let columns = WIDTH.min(tile.columns - from);
+        let mut sums = [[0.0_f32; WIDTH]; R];
+        // SAFETY: see above; only existing columns of C are touched.
+        unsafe {
+            if tile.accumulate {
+                for (r, sum) in sums.iter_mut().enumerate() {
+                    for (j, value) in sum.iter_mut().enumerate().take(columns) {
+                        *value = *tile.c.add(r * tile.c_row + from + j);
+                    }
+                }
+            }
+            for k in 0..tile.depth {
+                let b: &[f32; WIDTH] = &*tile.b.add(k * PANEL + from).cast();
+                for (r, sum) in sums.iter_mut().enumerate() {
+                    let a = *tile.a.add(r * tile.a_row + k * tile.a_depth);
+                    for (value, b) in sum.iter_mut().zip(b) {
+                        *value += a * b;
+                    }
+                }
+            }
+            for (r, sum) in sums.iter().enumerate() {
+                for (j, value) in sum.iter().enumerate().take(columns) {
+                    *tile.c.add(r * tile.c_row + from + j) = *value;
+                }
+            }
+        }
+    }
+}
+
+/// SAFETY of the body: places promised by the caller of [`run`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn avx2<const R: usize>(tile: &Tile) {
+    use std::arch::x86_64::{
+        _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+    };
+    for from in (0..tile.columns).step_by(16) {
+        let columns = 16.min(tile.columns - from);
+        let mut edge = [[0.0_f32; 16]; R];
+        // SAFETY: see above; an incomplete tile of C goes through `edge`, which is large enough.
+        unsafe {
+            let c = tile.c.add(from);
+            let (start, stride) = if columns == 16 {
+                (c, tile.c_row)
+            } else {
+                for (r, row) in edge.iter_mut().enumerate() {
+                    let source = c.add(r * tile.c_row);
+                    std::ptr::copy_nonoverlapping(source, row.as_mut_ptr(), columns);
+                }
+                (edge.as_mut_ptr().cast::<f32>(), 16)
+            };
+            let mut sums = [[_mm256_setzero_ps(); 2]; R];
+            if tile.accumulate {
+                for (r, sum) in sums.iter_mut().enumerate() {
+                    *sum = [0, 8].map(|j| _mm256_loadu_ps(start.add(r * stride + j)));
+                }
+            }
+            let (mut a, mut b) = (tile.a, tile.b.add(from));
+            for _ in 0..tile.depth {
+                let (low, high) = (_mm256_loadu_ps(b), _mm256_loadu_ps(b.add(8)));
+                for (r, sum) in sums.iter_mut().enumerate() {
+                    let value = _mm256_set1_ps(*a.add(r * tile.a_row));
+                    sum[0] = _mm256_fmadd_ps(value, low, sum[0]);
+                    sum[1] = _mm256_fmadd_ps(value, high, sum[1]);
+                }
+                a = a.wrapping_add(tile.a_depth);
+                b = b.wrapping_add(PANEL);
+            }
+            for (r, sum) in sums.iter().enumerate() {
+                _mm256_storeu_ps(start.add(r * stride), sum[0]);
+                _mm256_storeu_ps(start.add(r * stride + 8), sum[1]);
+            }
+            if columns < 16 {
+                for (r, row) in edge.iter().enumerate() {
+                    let target = c.add(r * tile.c_row);
+                    std::ptr::copy_nonoverlapping(row.as_ptr(), target, columns);
+                }
+            }
+        }
+    }
+}
+
+/// SAFETY of the body: places promised by the caller of [`run`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn avx512<const R: usize>(tile: &Tile) {
+    use std::arch::x86_64::{
+        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
+        _mm512_set1_ps, _mm512_setzero_ps,
+    };
+    let all = u32::MAX >> (32 - tile.columns as u32);
+    let (low_mask, high_mask) = (all as u16, (all >> 16) as u16);
+    let mut sums = [[_mm512_setzero_ps(); 2]; R];
+    // SAFETY: see above; masked lanes are not touched.
+    unsafe {
+        if tile.accumulate {
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let c = tile.c.add(r * tile.c_row);
+                sum[0] = _mm512_maskz_loadu_ps(low_mask, c);
+                sum[1] = _mm512_maskz_loadu_ps(high_mask, c.wrapping_add(16));
+            }
+        }
+        let (mut a, mut b) = (tile.a, tile.b);
+        for _ in 0..tile.depth {
+            let (low, high) = (_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16)));
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let value = _mm512_set1_ps(*a.add(r * tile.a_row));
+                sum[0] = _mm512_fmadd_ps(value, low, sum[0]);
+                sum[1] = _mm512_fmadd_ps(value, high, sum[1]);
+            }
+            a = a.wrapping_add(tile.a_depth);
+            b = b.wrapping_add(PANEL);
+        }
+        for (r, sum) in sums.iter().enumerate() {
+            let c = tile.c.add(r * tile.c_row);
+            _mm512_mask_storeu_ps(c, low_mask, sum[0]);
+            _mm512_mask_storeu_ps(c.wrapping_add(16), high_mask, sum[1]);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The decoder against PyTorch and Hugging Face transformers: `tests/golden/model/README.md`.
+
+use diapason_flow::Pack;
+use diapason_model::{AdamW, AdamWSettings, Arch, Device, Layout, Model, Workspace, global_norm};
+use safetensors::SafeTensors;
+use std::path::PathBuf;
+
+fn folder() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/model"))
+}
+
+fn read(name: &str) -> Vec<u8> {
+    let path = folder().join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("golden `{}`: {error}", path.display()))
+}
+
+fn floats(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
+    let view = file.tensor(name).unwrap();
+    assert_eq!(view.dtype(), safetensors::Dtype::F32, "{name}");
+    view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+fn integers(file: &SafeTensors<'_>, name: &str) -> Vec<i64> {
+    let view = file.tensor(name).unwrap();
+    assert_eq!(view.dtype(), safetensors::Dtype::I64, "{name}");
+    view.data().as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect()
+}
+
+/// The weights or gradients of all tensors, in the order of the layout.
+fn flat(file: &SafeTensors<'_>, prefix: &str, layout: &Layout) -> Vec<f32> {
+    layout
+        .tensors
+        .iter()
+        .flat_map(|spec| floats(file, &format!("{prefix}.{}", spec.name)))
+        .collect()
+}
+
+fn tiny(tied: bool) -> Arch {
+    Arch {
+        family: "llama".to_owned(),
+        width: 32,
+        layers: 3,
+        heads: 4,
+        kv_heads: 2,
+        head_width: 8,
+        mlp_width: 48,
+        vocabulary: 61,
+        context: 64,
+        norm_epsilon: 1e-5,
+        rope_theta: 10000.0,
+        tied,
+    }
+}
+
+fn pack(file: &SafeTensors<'_>) -> Pack {
+    let (starts, learn) = (integers(file, "starts"), floats(file, "learn"));
+    let ids: Vec<u32> = integers(file, "ids").iter().map(|id| *id as u32).collect();
+    let mut pack = Pack::new();
+    for pair in starts.windows(2) {
+        let range = pair[0] as usize..pair[1] as usize;
+        pack.push_weighted(&ids[range.clone()], |index| learn[range.start + index]);
+    }
+    pack
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+fn norm(values: impl Iterator<Item = f32>) -> f64 {
+    values.map(|value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+}
+
+#[test]
+fn logits_loss_and_every_gradient_are_those_of_pytorch() {
+    for name in ["tiny_tied", "tiny_untied"] {
+        let bytes = read(&format!("{name}.safetensors"));
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let arch = tiny(name == "tiny_tied");
+        let layout = Layout::of(&arch);
+        let model = Model::new(arch.clone(), flat(&file, "weight", &layout)).unwrap();
+        let (device, pack) = (Device::cpu(2), pack(&file));
+        let mut workspace = Workspace::new(&arch, pack.len());
+
+        let rows: Vec<usize> = (0..pack.len()).collect();
+        let mut logits = Vec::new();
+        let mut each = |_: usize, row: &[f32]| logits.extend_from_slice(row);
+        model.logits(&device, &pack, &rows, &mut workspace, &mut each).unwrap();
+        let difference = largest_difference(&logits, &floats(&file, "logits"));
+        assert!(difference < 2e-5, "{name}: logits differ by {difference:e}");
+
+        let mut gradients = vec![0.0; layout.len];
+        let scale = (1.0 / pack.learned()) as f32;
+        let loss = model
+            .loss_and_gradients(&device, &pack, scale, &mut workspace, &mut gradients)
+            .unwrap();
+        let expected = f64::from(floats(&file, "loss_sum")[0]);
+        assert!((loss.nats - expected).abs() < 1e-4, "{name}: {} for {expected}", loss.nats);
+        assert_eq!(loss.learned, pack.learned());
+        for spec in &layout.tensors {
+            let expected = floats(&file, &format!("grad.{}", spec.name));
+            let found = &gradients[spec.range.clone()];
+            let error = norm(found.iter().zip(&expected).map(|(a, b)| a - b));
+            let relative = error / norm(expected.iter().copied());
+            assert!(relative < 2e-5, "{name}: {} differs by {relative:e}", spec.name);
+        }
+    }
+}
+
+#[test]
+fn ten_steps_of_adamw_are_those_of_pytorch() {
+    for name in ["tiny_tied", "tiny_untied"] {
+        let bytes = read(&format!("{name}.safetensors"));
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let golden: serde_json::Value =
+            serde_json::from_slice(&read(&format!("{name}.json"))).unwrap();
+        let training = &golden["training"];
+        let number = |value: &serde_json::Value| value.as_f64().unwrap();
+        let arch = tiny(name == "tiny_tied");
+        let layout = Layout::of(&arch);
+        let mut model = Model::new(arch.clone(), flat(&file, "weight", &layout)).unwrap();
+        let (device, pack) = (Device::cpu(2), pack(&file));
+        let mut workspace = Workspace::new(&arch, pack.len());
+        let settings = AdamWSettings {
+            beta1: number(&training["betas"][0]) as f32,
+            beta2: number(&training["betas"][1]) as f32,
+            epsilon: number(&training["eps"]) as f32,
+            weight_decay: number(&training["weight_decay"]) as f32,
+        };
+        let learning_rate = number(&training["lr"]) as f32;
+        let mut optimiser = AdamW::new(settings, layout.len);
+        let losses = training["losses"].as_array().unwrap();
+        assert_eq!(losses.len(), 10);
+        for (step, expected) in losses.iter().enumerate() {
+            let mut gradients = vec![0.0; layout.len];
+            let scale = (1.0 / pack.learned()) as f32;
+            let loss = model
+                .loss_and_gradients(&device, &pack, scale, &mut workspace, &mut gradients)
+                .unwrap();
+            let (mean, expected) = (loss.nats / loss.learned, number(expected));
+            assert!((mean - expected).abs() < 4e-5, "{name} step {step}: {mean} for {expected}");
+            let norm = global_norm(&device, &gradients);
+            let expected = number(&training["grad_norms"][step]);
+            assert!((norm / expected - 1.0).abs() < 1e-3, "{name} step {step}: norm {norm}");
+            let clip = (1.0 / (norm + 1e-6)).min(1.0) as f32;
+            let weights = &mut model.weights;
+            optimiser.step(&device, &layout, weights, &gradients, learning_rate, clip);
+        }
+        assert_eq!(optimiser.step, 10);
+    }
+}
