@@ -62,6 +62,18 @@ impl Crc32c {
         !self.0
     }
 
+    /// The checksum of some values, as their little-endian bytes.
+    pub(crate) fn of_values(values: &[f32]) -> u32 {
+        let mut crc = Crc32c::new();
+        let mut bytes = Vec::with_capacity(1 << 14);
+        for chunk in values.chunks(1 << 12) {
+            bytes.clear();
+            bytes.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
+            crc.update(&bytes);
+        }
+        crc.finish()
+    }
+
     /// The checksum of some bytes.
     pub(crate) fn of(bytes: &[u8]) -> u32 {
         let mut crc = Crc32c::new();
@@ -92,6 +104,13 @@ mod tests {
         // RFC 3720, B.4.
         assert_eq!(Crc32c::of(&[0; 32]), 0x8A91_36AA);
         assert_eq!(Crc32c::of(&[255; 32]), 0x62A8_AB43);
+    }
+
+    #[test]
+    fn values_are_their_bytes() {
+        let values: Vec<f32> = (0..10_000).map(|index| index as f32 / 7.0).collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        assert_eq!(Crc32c::of_values(&values), reference(&bytes));
     }
 
     #[test]

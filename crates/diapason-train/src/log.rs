@@ -115,3 +115,21 @@ fn cut_after(path: &Path, step: u64) -> io::Result<()> {
 fn wall_time() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_the_checkpoint_and_torn_lines_are_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let keep = "{\"kind\":\"held_out\",\"step\":0}\n{\"kind\":\"step\",\"step\":4}\n";
+        fs::write(&path, format!("{keep}{{\"kind\":\"step\",\"step\":5}}\n{{\"kind\":\"st"))
+            .unwrap();
+        drop(Log::open(folder.path(), 4).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), keep);
+        drop(Log::open(folder.path(), 0).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "", "a run that starts over begins anew");
+    }
+}

@@ -54,11 +54,7 @@ pub fn train(
 
 /// What a checkpoint must agree with.
 fn identity(model: &Model, corpus: &Corpus<'_>, settings: &TrainSettings) -> Identity {
-    let mut crc = Crc32c::new();
-    for weight in &model.weights {
-        crc.update(&weight.to_le_bytes());
-    }
-    let model = format!("{:?} {:08x}", model.arch, crc.finish());
+    let model = format!("{:?} {:08x}", model.arch, Crc32c::of_values(&model.weights));
     Identity {
         settings: settings.fingerprint(),
         data: corpus.fingerprint(),

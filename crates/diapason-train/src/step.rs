@@ -56,11 +56,7 @@ impl<'a> Stepper<'a> {
         batches: &[&[u32]],
         learning_rate: f64,
     ) -> Result<Done, TrainError> {
-        let loss_nats = self.gradients(model, batches)?;
-        let gradient_norm = global_norm(self.device, &self.gradients);
-        if !gradient_norm.is_finite() {
-            return Err(self.blame(model, batches, gradient_norm)?);
-        }
+        let Done { loss_nats, gradient_norm } = self.gradients(model, batches)?;
         let clip = self.settings.clip_norm;
         let clipped = clip > 0.0 && gradient_norm > clip;
         let scale = if clipped { clip / gradient_norm } else { 1.0 };
@@ -75,15 +71,22 @@ impl<'a> Stepper<'a> {
         Ok(Done { loss_nats, gradient_norm })
     }
 
-    /// Fills the gradients of the mean loss of the step; returns that loss in nats.
-    fn gradients(&mut self, model: &Model, batches: &[&[u32]]) -> Result<f64, TrainError> {
+    /// Fills the gradients of the mean loss of the step.
+    ///
+    /// The norm is taken after every micro-batch, which costs a pass over the gradients, so that
+    /// the one that broke it is known.
+    fn gradients(&mut self, model: &Model, batches: &[&[u32]]) -> Result<Done, TrainError> {
         let scale = 1.0 / self.total_weight(batches);
         self.gradients.fill(0.0);
-        let mut nats = 0.0;
+        let (mut nats, mut gradient_norm) = (0.0, 0.0);
         for batch in batches {
             nats += self.accumulate(model, batch, scale)?;
+            gradient_norm = global_norm(self.device, &self.gradients);
+            if !gradient_norm.is_finite() {
+                return Err(self.non_finite(Quantity::GradientNorm, gradient_norm, batch));
+            }
         }
-        Ok(nats * scale)
+        Ok(Done { loss_nats: nats * scale, gradient_norm })
     }
 
     /// Adds the gradients of one micro-batch; returns its weighted nats.
@@ -112,25 +115,6 @@ impl<'a> Stepper<'a> {
             }
             Averaging::Sequences => pieces.count() as f64,
         }
-    }
-
-    /// Computes a step again, one micro-batch at a time, to name the first whose gradient is not
-    /// finite. Slow, but only once a run.
-    fn blame(
-        &mut self,
-        model: &Model,
-        batches: &[&[u32]],
-        value: f64,
-    ) -> Result<TrainError, TrainError> {
-        let scale = 1.0 / self.total_weight(batches);
-        self.gradients.fill(0.0);
-        for batch in batches {
-            self.accumulate(model, batch, scale)?;
-            if !global_norm(self.device, &self.gradients).is_finite() {
-                return Ok(self.non_finite(Quantity::GradientNorm, value, batch));
-            }
-        }
-        Ok(self.non_finite(Quantity::GradientNorm, value, &batches.concat()))
     }
 
     /// The error of the step in progress: the optimiser counts those that are done.

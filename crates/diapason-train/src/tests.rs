@@ -1,13 +1,13 @@
 //! Whole runs on tiny models.
 
-use crate::fixtures::{model, settings, toy, toys};
+use crate::fixtures::{arch, model, settings, toy, toys};
 use crate::pack::lay;
 use crate::plan::{Corpus, Steps};
 use crate::step::Stepper;
-use crate::{Averaging, Control, Event, HeldOutReport, Outcome, Quantity, Schedule};
+use crate::{Averaging, Control, Event, HeldOutReport, Outcome, Schedule};
 use crate::{Sequence, TrainError, TrainSettings, train};
-use diapason_flow::Pack;
-use diapason_model::{Device, Model, Workspace};
+use diapason_flow::{Pack, Streams};
+use diapason_model::{Arch, Device, Model, Workspace};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -218,9 +218,9 @@ fn a_stopped_run_resumes_bit_for_bit() {
 #[test]
 #[ignore = "run by `a_killed_run_resumes_bit_for_bit` in a process of its own"]
 fn child_that_is_killed() {
-    let folder = std::env::var("DIAPASON_TEST_FOLDER").unwrap();
+    let Ok(folder) = std::env::var("DIAPASON_TEST_FOLDER") else { return };
     run(Path::new(&folder), &killed_settings(), 1, &mut |_| {
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(50));
         false
     });
 }
@@ -314,28 +314,32 @@ fn a_folder_of_another_run_is_refused_untouched() {
 }
 
 #[test]
-fn numbers_that_break_down_stop_before_the_update() {
+fn numbers_that_break_down_are_pinned_to_their_micro_batch() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = TrainSettings { sequences_per_step: Some(2), ..settings() };
-    // Token 31 is in one task only, and its embedding is broken.
-    let mut sequences = toys(12);
+    let settings = TrainSettings { sequences_per_step: Some(8), ..settings() };
+    // Token 31 stands in one sequence only, and its row of the untied embedding is broken.
+    let mut sequences = toys(40);
     let mut poisoned = toy(1, 2, 50);
     poisoned.tokens.push(31, true, Some(2));
     poisoned.tokens.push(1, true, Some(2));
     poisoned.task = "poison".to_owned();
     sequences.push(poisoned);
-    let mut broken = model();
-    let width = broken.arch.width;
-    broken.weights[31 * width] = f32::NAN;
-    // Every softmax sees the tied embedding, so the first step breaks, whatever its tasks are.
-    let before = bits(&broken);
+    let mut broken = Model::random(Arch { tied: false, ..arch() }, &Streams::new(5)).unwrap();
+    broken.weights[31 * arch().width] = f32::NAN;
+    let corpus = Corpus::new(&broken.arch, &sequences, &settings).unwrap();
+    let steps = Steps::new(&corpus, &settings);
+    let guilty = (1..=steps.len())
+        .flat_map(|step| steps.batches(step).into_iter().map(move |batch| (step, batch)))
+        .find(|(_, batch)| batch.contains(&40))
+        .unwrap();
+    assert!(steps.batches(guilty.0).len() > 1, "the step must have innocent micro-batches");
     match attempt(&mut broken, &sequences, &settings, folder.path()) {
-        Err(TrainError::NonFinite { step: 1, quantity: Quantity::Loss, tasks, .. }) => {
-            assert!(!tasks.is_empty() && tasks.len() <= 2, "{tasks:?}");
+        Err(TrainError::NonFinite { step, tasks, .. }) => {
+            assert_eq!((step, tasks), (guilty.0, corpus.tasks_of(guilty.1)));
         }
         other => panic!("not stopped: {other:?}"),
     }
-    assert_eq!(bits(&broken), before);
+    assert_eq!(metrics(folder.path()).lines().count() as u64, guilty.0 - 1);
     assert!(!folder.path().join("checkpoints").exists());
 }
 
