@@ -35,10 +35,8 @@ impl Model {
             path: path.to_owned(),
             source,
         })?;
-        let (arch, weights) = parse(&bytes).map_err(|problem| ModelError::Damaged {
-            path: path.to_owned(),
-            problem,
-        })?;
+        let (arch, weights) = parse(&bytes)
+            .map_err(|problem| ModelError::Damaged { path: path.to_owned(), problem })?;
         Model::new(arch, weights)
     }
 }
@@ -49,10 +47,7 @@ fn parse(bytes: &[u8]) -> Result<(Arch, Vec<f32>), String> {
     let rotary_tables = arch.context * arch.head_width;
     let expected = HEADER_BYTES + 4 * (layout.len + rotary_tables);
     if bytes.len() != expected {
-        return Err(format!(
-            "expected {expected} bytes by its header, found {}",
-            bytes.len()
-        ));
+        return Err(format!("expected {expected} bytes by its header, found {}", bytes.len()));
     }
     let (floats, _) = bytes[HEADER_BYTES..].as_chunks::<4>();
     let mut floats = floats.iter().map(|four| f32::from_le_bytes(*four));
@@ -63,15 +58,9 @@ fn parse(bytes: &[u8]) -> Result<(Arch, Vec<f32>), String> {
             floats.by_ref().take(rotary_tables).for_each(drop);
         }
         let spec = layout.tensors.iter().find(|spec| spec.name == name);
-        let range = spec
-            .ok_or_else(|| format!("no place for `{name}`"))?
-            .range
-            .clone();
+        let range = spec.ok_or_else(|| format!("no place for `{name}`"))?.range.clone();
         let tensor = &mut weights[range];
-        tensor
-            .iter_mut()
-            .zip(floats.by_ref())
-            .for_each(|(slot, value)| *slot = value);
+        tensor.iter_mut().zip(floats.by_ref()).for_each(|(slot, value)| *slot = value);
         if name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight") {
             split_rotary_halves(tensor, arch.head_width, arch.width);
         }
@@ -80,30 +69,13 @@ fn parse(bytes: &[u8]) -> Result<(Arch, Vec<f32>), String> {
 }
 
 fn read_header(bytes: &[u8]) -> Result<Arch, String> {
-    let header = bytes
-        .get(..HEADER_BYTES)
-        .ok_or("it is shorter than its header of 28 bytes")?;
+    let header = bytes.get(..HEADER_BYTES).ok_or("it is shorter than its header of 28 bytes")?;
     let (fields, _) = header.as_chunks::<4>();
-    let fields: Vec<i32> = fields
-        .iter()
-        .map(|four| i32::from_le_bytes(*four))
-        .collect();
+    let fields: Vec<i32> = fields.iter().map(|four| i32::from_le_bytes(*four)).collect();
     // A negative vocabulary says that the classifier has weights of its own.
     let tied = fields[5] > 0;
-    let sizes: Vec<usize> = fields
-        .iter()
-        .map(|field| field.unsigned_abs() as usize)
-        .collect();
-    let &[
-        width,
-        mlp_width,
-        layers,
-        heads,
-        kv_heads,
-        vocabulary,
-        context,
-    ] = sizes.as_slice()
-    else {
+    let sizes: Vec<usize> = fields.iter().map(|field| field.unsigned_abs() as usize).collect();
+    let &[width, mlp_width, layers, heads, kv_heads, vocabulary, context] = sizes.as_slice() else {
         return Err("its header is no llama2.c header".to_owned());
     };
     let plausible = (1..=1 << 20).contains(&width)
@@ -116,15 +88,8 @@ fn read_header(bytes: &[u8]) -> Result<Arch, String> {
         && width % heads == 0
         && width / heads % 2 == 0
         && heads % kv_heads == 0;
-    if !plausible
-        || fields
-            .iter()
-            .enumerate()
-            .any(|(i, field)| i != 5 && *field < 0)
-    {
-        return Err(format!(
-            "its header is no llama2.c \"version 0\" header: {fields:?}"
-        ));
+    if !plausible || fields.iter().enumerate().any(|(i, field)| i != 5 && *field < 0) {
+        return Err(format!("its header is no llama2.c \"version 0\" header: {fields:?}"));
     }
     Ok(Arch {
         family: "llama".to_owned(),

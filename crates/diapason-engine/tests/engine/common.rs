@@ -5,12 +5,12 @@ use diapason_flow::{Answer, Ask, Lm, OptionScore, Pack, Request, Sampling, Strea
 use diapason_model::{Arch, Device, Model, Workspace};
 use std::sync::Arc;
 
-pub const VOCABULARY: u32 = 29;
-pub const CONTEXT: usize = 48;
+pub(crate) const VOCABULARY: u32 = 29;
+pub(crate) const CONTEXT: usize = 48;
 
 /// A model of 2 layers with grouped heads, whose weights are large enough that its distributions
 /// are far from uniform.
-pub fn model() -> Arc<Model> {
+pub(crate) fn model() -> Arc<Model> {
     let arch = Arch {
         family: "llama".to_owned(),
         width: 32,
@@ -25,20 +25,20 @@ pub fn model() -> Arc<Model> {
         rope_theta: 1e4,
         tied: true,
     };
-    let mut model = Model::random(arch, &Streams::new(11)).unwrap();
+    let mut model = Model::random(arch, &Streams::new(11)).expect("the shape is possible");
     for weight in &mut model.weights {
         *weight *= 4.0;
     }
     Arc::new(model)
 }
 
-pub fn engine(max_batch_tokens: usize, cache_tokens: usize, threads: usize) -> Engine {
+pub(crate) fn engine(max_batch_tokens: usize, cache_tokens: usize, threads: usize) -> Engine {
     let settings = EngineSettings { max_batch_tokens, cache_tokens };
     Engine::start(model(), Device::cpu(threads), settings)
 }
 
 /// `ln p(next token)` after every token of a text, `[T][V]`, in f64 from the definition.
-pub fn plain_logprobs(model: &Model, ids: &[u32]) -> Vec<Vec<f64>> {
+pub(crate) fn plain_logprobs(model: &Model, ids: &[u32]) -> Vec<Vec<f64>> {
     let mut pack = Pack::new();
     pack.push_weighted(ids, |_| 0.0);
     let rows: Vec<usize> = (0..ids.len()).collect();
@@ -49,12 +49,14 @@ pub fn plain_logprobs(model: &Model, ids: &[u32]) -> Vec<Vec<f64>> {
         let sum: f64 = logits.iter().map(|logit| f64::from(logit - max).exp()).sum();
         logprobs.push(logits.iter().map(|logit| f64::from(logit - max) - sum.ln()).collect());
     };
-    model.logits(&Device::cpu(1), &pack, &rows, &mut workspace, &mut each).unwrap();
+    model
+        .logits(&Device::cpu(1), &pack, &rows, &mut workspace, &mut each)
+        .expect("ids are in the vocabulary");
     logprobs
 }
 
 /// One full forward pass for an option.
-pub fn plain_score(model: &Model, prompt: &[u32], option: &[u32]) -> f64 {
+pub(crate) fn plain_score(model: &Model, prompt: &[u32], option: &[u32]) -> f64 {
     let text = [prompt, option].concat();
     let logprobs = plain_logprobs(model, &text);
     let scored = option.iter().zip(&logprobs[prompt.len() - 1..]);
@@ -62,35 +64,35 @@ pub fn plain_score(model: &Model, prompt: &[u32], option: &[u32]) -> f64 {
 }
 
 /// A text of some ids that depend on a number.
-pub fn text(number: u32, tokens: usize) -> Vec<u32> {
+pub(crate) fn text(number: u32, tokens: usize) -> Vec<u32> {
     let mix = |place: u32| (number * 7919 + place * 104_729 + place * place * 31) % VOCABULARY;
     (0..tokens as u32).map(mix).collect()
 }
 
-pub fn sample(prompt: Vec<u32>, sampling: Sampling) -> Request {
+pub(crate) fn sample(prompt: Vec<u32>, sampling: Sampling) -> Request {
     Request { prompt, ask: Ask::Sample(sampling) }
 }
 
-pub fn score(prompt: Vec<u32>, options: Vec<Vec<u32>>) -> Request {
+pub(crate) fn score(prompt: Vec<u32>, options: Vec<Vec<u32>>) -> Request {
     Request { prompt, ask: Ask::Score { options } }
 }
 
-pub fn trace(prompt: Vec<u32>, from: usize, top: usize) -> Request {
+pub(crate) fn trace(prompt: Vec<u32>, from: usize, top: usize) -> Request {
     Request { prompt, ask: Ask::Trace { from, top } }
 }
 
-pub fn ask_one(engine: &Engine, request: Request) -> Answer {
-    engine.ask(&[request]).unwrap().remove(0)
+pub(crate) fn ask_one(engine: &Engine, request: Request) -> Answer {
+    engine.ask(&[request]).expect("the request is valid").remove(0)
 }
 
-pub fn samples(answer: Answer) -> Vec<diapason_flow::Sample> {
+pub(crate) fn samples(answer: Answer) -> Vec<diapason_flow::Sample> {
     match answer {
         Answer::Sampled(samples) => samples,
         other => panic!("{other:?}"),
     }
 }
 
-pub fn scores(answer: Answer) -> Vec<OptionScore> {
+pub(crate) fn scores(answer: Answer) -> Vec<OptionScore> {
     match answer {
         Answer::Scored(scores) => scores,
         other => panic!("{other:?}"),

@@ -1,10 +1,6 @@
 //! Requests that cannot be answered, and models that fail: an error, never a hang.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use diapason_engine::{Engine, EngineSettings};
 use diapason_flow::{Lm, LmError, Request, Sampling};
 use diapason_model::{Device, Model};
@@ -70,8 +66,9 @@ fn failure(model: Model) -> String {
     let settings = EngineSettings { max_batch_tokens: 8, cache_tokens: 64 };
     let engine = Engine::start(Arc::new(model), Device::cpu(1), settings);
     let request = score(vec![1, 2, 3], vec![vec![4, 5], vec![6]]);
-    let first = engine.ask(std::slice::from_ref(&request)).unwrap_err().to_string();
-    let second = engine.ask(&[request]).unwrap_err().to_string();
+    let first =
+        engine.ask(std::slice::from_ref(&request)).expect_err("the model is broken").to_string();
+    let second = engine.ask(&[request]).expect_err("the model is broken").to_string();
     assert_eq!(first, second, "the engine lives on and answers again");
     first
 }
@@ -84,10 +81,17 @@ fn weights_that_are_not_numbers_are_an_error() {
 }
 
 #[test]
-fn a_panic_in_the_thread_is_an_error() {
+fn an_error_of_the_model_is_an_error() {
     let mut model = Arc::unwrap_or_clone(model());
     // The constructor refuses this; a public field lets a test break the model all the same.
     model.weights.truncate(10);
+    assert!(failure(model).contains("`weights` has 10 elements"));
+}
+
+#[test]
+fn a_panic_in_the_thread_is_an_error() {
+    let mut model = Arc::unwrap_or_clone(model());
+    model.layout.final_norm = model.weights.len()..model.weights.len() + 32;
     let message = failure(model);
     assert!(message.contains("the model failed: its thread panicked"), "{message}");
 }

@@ -1,8 +1,6 @@
 //! What is drawn: frequencies, seeds, and why draws end.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use diapason_flow::{Sampling, Stop};
 
 /// Probabilities of the next token under temperature and filters, from the definition, by id.

@@ -1,10 +1,6 @@
 //! The engine against its slow twins, and every answer against itself in other company.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use diapason_flow::{Answer, Lm, Request, Sampling, Stop};
 
 fn options(number: u32) -> Vec<Vec<u32>> {
