@@ -108,13 +108,18 @@ impl Plan {
     }
 }
 
-/// What a backward pass over `tokens` tokens must remember of every layer (the residual stream
-/// before and after attention, both normed inputs, q, k, v, the heads' outputs, gate, up and their
-/// product), and gradients of one layer's size on the way back.
+/// Elements of the logits that the loss head holds at most.
+const LOGITS: usize = 1 << 24;
+
+/// The buffers of a `Workspace` over `tokens` tokens: of every layer the residual stream before and
+/// after attention, q, k, v, the heads' outputs, gate and up; then what exists once, on the way
+/// forward, in the loss head and on the way back. Rotations and norms' scales are left out.
 fn workspace_bytes(arch: &Arch, tokens: usize) -> u64 {
     let heads = 2 * (arch.heads + arch.kv_heads) * arch.head_width;
-    let layer = 4 * arch.width + heads + 3 * arch.mlp_width;
-    4 * (tokens * layer * (arch.layers + 1)) as u64
+    let layer = 2 * arch.width + heads + 2 * arch.mlp_width;
+    let once = 6 * arch.width + heads + arch.mlp_width;
+    let logits = LOGITS.min(tokens * arch.vocabulary);
+    4 * (tokens * (arch.layers * layer + once) + logits) as u64
 }
 
 /// The sequences of a run, cut to length.
