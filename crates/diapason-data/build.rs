@@ -1,8 +1,5 @@
 //! Embeds every file of `suite/tasks` and `suite/sources` in the library.
-#![expect(
-    clippy::print_stdout,
-    reason = "this is how a build script speaks to cargo"
-)]
+#![expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
 
 use std::fmt::Write;
 use std::path::Path;
@@ -18,17 +15,10 @@ fn main() -> io::Result<()> {
         let mut paths: Vec<_> = fs::read_dir(&folder)?
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<Result<_, _>>()?;
-        paths.retain(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "toml")
-        });
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
         paths.sort();
         for path in paths {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let path = fs::canonicalize(&path)?;
             writeln!(list, "(\"suite/{part}/{name}\", include_str!({path:?})),")
                 .map_err(io::Error::other)?;

@@ -5,8 +5,6 @@
 //! one unit; in chunk mode its chunks, which share no row, are then units of their own.
 
 mod rows;
-#[cfg(test)]
-mod tests;
 
 use crate::synthetic::geometric_plus_poisson;
 use crate::table::Database;
@@ -30,6 +28,9 @@ pub struct BuildSettings {
     pub max_episodes: Option<usize>,
     /// Most turns of an episode. Synthetic episodes that end in a query keep all of theirs.
     pub max_turns: Option<usize>,
+    /// Number of the first synthetic episode: other numbers are other instances, so an evaluation
+    /// begins where no training reached.
+    pub first_episode: u64,
 }
 
 impl Default for BuildSettings {
@@ -38,6 +39,7 @@ impl Default for BuildSettings {
             description_probability: 0.8,
             max_episodes: None,
             max_turns: None,
+            first_episode: 0,
         }
     }
 }
@@ -73,38 +75,26 @@ impl Builder<'_> {
                 }
                 Ok(self.capped(episodes, self.settings.max_episodes, ""))
             }
-            Content::Process {
-                process,
-                parameters,
-                episodes,
-            } => {
+            Content::Process { process, parameters, episodes } => {
                 let mut parameters = parameters.clone();
                 parameters.described = match self.task.family {
                     Family::Steer => self.settings.description_probability,
                     _ => 1.0,
                 };
                 // An episode depends on its number only, so the first ones are as good as any.
-                let count = self
-                    .settings
-                    .max_episodes
-                    .map_or(*episodes, |most| most.min(*episodes));
+                let count =
+                    self.settings.max_episodes.map_or(*episodes, |most| most.min(*episodes));
                 let path = self.task.path();
-                let mut built: Vec<Episode> = (0..count as u64)
+                let first = self.settings.first_episode;
+                let mut built: Vec<Episode> = (first..first + count as u64)
                     .map(|index| process.episode(&path, &parameters, self.streams, index))
                     .collect();
                 for episode in built.iter_mut().filter(|episode| episode.query.is_none()) {
-                    episode
-                        .turns
-                        .truncate(self.settings.max_turns.unwrap_or(usize::MAX));
+                    episode.turns.truncate(self.settings.max_turns.unwrap_or(usize::MAX));
                 }
                 Ok(built)
             }
-            Content::Cover {
-                descriptions,
-                examples,
-                valid,
-                tables,
-            } => {
+            Content::Cover { descriptions, examples, valid, tables } => {
                 let check = match valid {
                     Valid::Check(check) => check.clone(),
                     Valid::Sql { sql, ignore_case } => {
@@ -120,12 +110,7 @@ impl Builder<'_> {
         let database = Database::open(self.streams.within(&self.task.path()).within("sql"))?;
         // Tasks without files read no folder.
         let folder = self.data.unwrap_or(Path::new("")).join(&self.source.folder);
-        for (name, spec) in self
-            .source
-            .tables
-            .iter()
-            .filter(|(name, _)| tables.contains(name))
-        {
+        for (name, spec) in self.source.tables.iter().filter(|(name, _)| tables.contains(name)) {
             database.load(name, spec, &folder)?;
         }
         Ok(database)
@@ -134,8 +119,7 @@ impl Builder<'_> {
     fn steer(&self, database: &Database, part: &Part) -> Result<Vec<Episode>, DataError> {
         let mut rows = Rows::read(database, &part.sql, &part.descriptions)?;
         let sampling = &part.sampling;
-        rows.units
-            .truncate(sampling.max_units.unwrap_or(usize::MAX));
+        rows.units.truncate(sampling.max_units.unwrap_or(usize::MAX));
         let streams = self.streams.within(&self.task.path()).within(&part.name);
         let mut plans = Vec::new();
         for (index, unit) in rows.units.iter().enumerate() {
@@ -150,25 +134,14 @@ impl Builder<'_> {
             let mut name = unit.name.clone();
             if one_table && sampling.mode == Mode::Chunk {
                 let chunk = plan.label.split('/').next().unwrap_or_default();
-                name = if name.is_empty() {
-                    chunk.to_owned()
-                } else {
-                    format!("{name} {chunk}")
-                };
+                name = if name.is_empty() { chunk.to_owned() } else { format!("{name} {chunk}") };
             }
             let mut episode = Episode::new(self.task.path(), joined(&part.name, &name));
-            let mut stream = streams
-                .within(&unit.name)
-                .within(&plan.label)
-                .stream("words", 0);
+            let mut stream = streams.within(&unit.name).within(&plan.label).stream("words", 0);
             if stream.random_bool(self.settings.description_probability) {
                 episode.description = words(&part.descriptions, &rows, unit, &mut stream);
             }
-            episode.turns = plan
-                .rows
-                .iter()
-                .map(|row| unit.turns[*row].clone())
-                .collect();
+            episode.turns = plan.rows.iter().map(|row| unit.turns[*row].clone()).collect();
             episode
         };
         Ok(plans.into_iter().map(episode).collect())
@@ -194,11 +167,7 @@ impl Builder<'_> {
         };
         let mut keep = |label: String, rows: &[usize]| {
             if !rows.is_empty() && rows.len() >= shortest {
-                plans.push(Plan {
-                    unit,
-                    label,
-                    rows: rows.to_vec(),
-                });
+                plans.push(Plan { unit, label, rows: rows.to_vec() });
             }
         };
         let mut order: Vec<usize> = (0..count).collect();
@@ -267,18 +236,12 @@ impl Builder<'_> {
         let description = wording.fill(|_| None);
         let turns: Vec<Turn> = examples
             .iter()
-            .map(|example| Turn {
-                output: example.clone(),
-                ..Turn::default()
-            })
+            .map(|example| Turn { output: example.clone(), ..Turn::default() })
             .collect();
         let episode = |way: &str, described: bool, shown: bool| Episode {
             description: description.clone().filter(|_| described),
             turns: if shown { turns.clone() } else { Vec::new() },
-            query: Some(Query {
-                input: None,
-                goal: Goal::Valid(check.clone()),
-            }),
+            query: Some(Query { input: None, goal: Goal::Valid(check.clone()) }),
             ..Episode::new(self.task.path(), way)
         };
         let ways = vec![
@@ -297,9 +260,7 @@ impl Builder<'_> {
     ) -> Result<Check, DataError> {
         let items = rows::one_column(database, sql)?;
         if items.is_empty() {
-            return Err(DataError::NoEpisodes {
-                task: self.task.name.clone(),
-            });
+            return Err(DataError::NoEpisodes { task: self.task.name.clone() });
         }
         Ok(Check::List { items, ignore_case })
     }
@@ -330,16 +291,11 @@ fn words(
     stream: &mut Stream,
 ) -> Option<String> {
     let value = |name: &str| {
-        let index = rows
-            .variables
-            .iter()
-            .position(|variable| variable == name)?;
+        let index = rows.variables.iter().position(|variable| variable == name)?;
         unit.values[index].as_deref()
     };
-    let mut filled: Vec<String> = descriptions
-        .iter()
-        .filter_map(|wording| wording.fill(value))
-        .collect();
+    let mut filled: Vec<String> =
+        descriptions.iter().filter_map(|wording| wording.fill(value)).collect();
     if filled.is_empty() {
         return None;
     }

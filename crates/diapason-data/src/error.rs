@@ -99,28 +99,17 @@ pub enum DataError {
 }
 
 fn hinted(hint: &str) -> String {
-    if hint.is_empty() {
-        String::new()
-    } else {
-        format!("\n\nhint: {hint}")
-    }
+    if hint.is_empty() { String::new() } else { format!("\n\nhint: {hint}") }
 }
 
 fn files(missing: &[crate::MissingFile]) -> String {
-    missing
-        .iter()
-        .map(|file| format!("`{}`", file.file))
-        .collect::<Vec<_>>()
-        .join(", ")
+    missing.iter().map(|file| format!("`{}`", file.file)).collect::<Vec<_>>().join(", ")
 }
 
 fn places(missing: &[crate::MissingFile]) -> String {
     let mut places: Vec<&str> = missing.iter().map(|file| file.place.as_str()).collect();
     places.dedup();
-    format!(
-        "put the files into the data folder; they live at: {}",
-        places.join("; ")
-    )
+    format!("put the files into the data folder; they live at: {}", places.join("; "))
 }
 
 /// `, did you mean ...?` material: the candidate nearest to a misspelt name.

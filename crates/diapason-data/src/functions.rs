@@ -7,6 +7,7 @@
 //! | `regexp_all(pattern, text)` | all matches as a JSON list |
 //! | `python_literal(text)` | the `repr` of Python data as JSON ([`crate::functions::python`]) |
 //! | `number(text)` | an integer or a real; NULL for blanks and for what is no finite number |
+//! | `clean(text)` | the text without whitespace around it, lines ended by `\n` alone; NULL if nothing is left |
 //! | `json_text(name, value, ...)` | one JSON object in this order, as Python prints it but not ASCII-escaped; NULL and NaN are `null` |
 //! | `draw(key, n)` | an integer in `0..n`, the same for the same seed, task and key |
 //!
@@ -31,9 +32,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) fn register(connection: &Connection, streams: Streams) -> Result<()> {
     let pure = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("regexp", 2, pure, |context| {
-        on_text(context, 1, |text| {
-            Ok(Value::from(pattern(context, 0)?.is_match(text)))
-        })
+        on_text(context, 1, |text| Ok(Value::from(pattern(context, 0)?.is_match(text))))
     })?;
     connection.create_scalar_function("regexp_replace", 3, pure, |context| {
         on_text(context, 0, |text| {
@@ -45,10 +44,7 @@ pub(crate) fn register(connection: &Connection, streams: Streams) -> Result<()> 
     connection.create_scalar_function("regexp_all", 2, pure, |context| {
         on_text(context, 1, |text| {
             let pattern = pattern(context, 0)?;
-            let found: Vec<&str> = pattern
-                .find_iter(text)
-                .map(|found| found.as_str())
-                .collect();
+            let found: Vec<&str> = pattern.find_iter(text).map(|found| found.as_str()).collect();
             Ok(Value::from(serde_json::json!(found).to_string()))
         })
     })?;
@@ -61,6 +57,12 @@ pub(crate) fn register(connection: &Connection, streams: Streams) -> Result<()> 
     })?;
     connection.create_scalar_function("number", 1, pure, |context| {
         on_text(context, 0, |text| Ok(number(text)))
+    })?;
+    connection.create_scalar_function("clean", 1, pure, |context| {
+        on_text(context, 0, |text| {
+            let text = text.trim().replace("\r\n", "\n");
+            Ok(if text.is_empty() { Value::Null } else { Value::from(text) })
+        })
     })?;
     connection.create_scalar_function("json_text", -1, pure, json_text)?;
     connection.create_scalar_function("draw", 2, pure, move |context| {
@@ -125,9 +127,7 @@ fn number(text: &str) -> Value {
 
 fn json_text(context: &Context<'_>) -> Result<String> {
     if context.len() % 2 == 1 {
-        return Err(failure(
-            "json_text: names and values come in pairs".to_owned(),
-        ));
+        return Err(failure("json_text: names and values come in pairs".to_owned()));
     }
     let mut object = serde_json::Map::new();
     for argument in (0..context.len()).step_by(2) {
@@ -197,24 +197,15 @@ mod tests {
     fn regular_expressions_search_replace_and_list() {
         assert_eq!(ask(r"'abc' regexp '^a.c$'").unwrap(), Value::Integer(1));
         assert_eq!(ask("regexp('x', null)").unwrap(), Value::Null);
-        assert_eq!(
-            text(r"regexp_replace('a1b22', '(\d+)', '<$1>')"),
-            "a<1>b<22>"
-        );
-        assert_eq!(
-            text(r"regexp_all('\w+', 'old pond, é')"),
-            r#"["old","pond","é"]"#
-        );
+        assert_eq!(text(r"regexp_replace('a1b22', '(\d+)', '<$1>')"), "a<1>b<22>");
+        assert_eq!(text(r"regexp_all('\w+', 'old pond, é')"), r#"["old","pond","é"]"#);
         assert!(ask("regexp('(', 'a')").is_err());
     }
 
     #[test]
     fn several_variables_print_as_one_object_in_their_order() {
         let sql = "json_text('b', 'é\"', 'a', 1, 'c', 7.25, 'd', null, 'e', number('NaN'))";
-        assert_eq!(
-            text(sql),
-            r#"{"b": "é\"", "a": 1, "c": 7.25, "d": null, "e": null}"#
-        );
+        assert_eq!(text(sql), r#"{"b": "é\"", "a": 1, "c": 7.25, "d": null, "e": null}"#);
         assert!(ask("json_text('a')").is_err());
     }
 
@@ -223,19 +214,20 @@ mod tests {
         assert_eq!(ask("number(' 22 ')").unwrap(), Value::Integer(22));
         assert_eq!(ask("number('7.250')").unwrap(), Value::Real(7.25));
         for nothing in ["''", "'inf'", "'NaN'", "'None'", "'1,5'"] {
-            assert_eq!(
-                ask(&format!("number({nothing})")).unwrap(),
-                Value::Null,
-                "{nothing}"
-            );
+            assert_eq!(ask(&format!("number({nothing})")).unwrap(), Value::Null, "{nothing}");
         }
     }
 
     #[test]
+    fn clean_texts_have_no_blanks_around_them_and_one_kind_of_line_end() {
+        assert_eq!(text("clean(char(13, 10) || ' a ' || char(13, 10) || 'b' || char(9))"), "a \nb");
+        assert_eq!(ask("clean(' ' || char(10))").unwrap(), Value::Null);
+    }
+
+    #[test]
     fn draws_depend_on_the_key_and_unseeded_draws_fail() {
-        let draws: std::collections::HashSet<String> = (0..20)
-            .map(|key| text(&format!("'n' || draw('{key}', 1000)")))
-            .collect();
+        let draws: std::collections::HashSet<String> =
+            (0..20).map(|key| text(&format!("'n' || draw('{key}', 1000)"))).collect();
         assert!(draws.len() > 15, "{draws:?}");
         assert_eq!(ask("draw('k', 5)").unwrap(), ask("draw('k', 5)").unwrap());
         assert!(ask("draw('k', 0)").is_err());

@@ -42,20 +42,12 @@ const SCHEMA: &str = "message episode {
 /// # Errors
 /// With the file and the line or row.
 pub fn read_episodes(path: &Path) -> Result<Vec<Episode>, DataError> {
-    let task = path
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let task = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut episodes = Vec::new();
     let mut take = |line: usize, row: &Value| {
         let unit = format!("row {line}");
-        let episode =
-            episode_from_json(row, (&task, &unit)).map_err(|source| DataError::Episode {
-                path: path.to_owned(),
-                line,
-                source,
-            })?;
+        let episode = episode_from_json(row, (&task, &unit))
+            .map_err(|source| DataError::Episode { path: path.to_owned(), line, source })?;
         episodes.push(episode);
         Ok(())
     };
@@ -63,11 +55,7 @@ pub fn read_episodes(path: &Path) -> Result<Vec<Episode>, DataError> {
         each_row(path, |row, value| take(row as usize, &unwrapped(value)))?;
         return Ok(episodes);
     }
-    let io_error = |source| DataError::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    };
+    let io_error = |source| DataError::Io { action: "read", path: path.to_owned(), source };
     let file = std::fs::File::open(path).map_err(io_error)?;
     for (index, line) in BufReader::new(file).lines().enumerate() {
         let line = line.map_err(io_error)?;
@@ -103,8 +91,7 @@ pub fn write_episodes(path: &Path, episodes: &[Episode]) -> Result<(), DataError
 }
 
 fn is_parquet(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"))
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"))
 }
 
 fn write_lines(out: &mut dyn Write, episodes: &[Episode]) -> io::Result<()> {
@@ -118,10 +105,7 @@ fn write_lines(out: &mut dyn Write, episodes: &[Episode]) -> io::Result<()> {
 /// A Parquet row with its JSON texts read.
 fn unwrapped(mut row: Value) -> Value {
     let read = |value: &mut Value| {
-        if let Some(nested) = value
-            .as_str()
-            .and_then(|text| serde_json::from_str(text).ok())
-        {
+        if let Some(nested) = value.as_str().and_then(|text| serde_json::from_str(text).ok()) {
             *value = nested;
         }
     };
@@ -149,11 +133,7 @@ struct Column<T> {
 
 impl<T> Column<T> {
     fn new() -> Self {
-        Column {
-            values: Vec::new(),
-            definition: Vec::new(),
-            repetition: Vec::new(),
-        }
+        Column { values: Vec::new(), definition: Vec::new(), repetition: Vec::new() }
     }
 
     /// Adds a value at `level`, or nothing one level below where there is none.
@@ -181,9 +161,7 @@ impl<T> Column<T> {
 
 fn write_parquet(out: &mut dyn Write, episodes: &[Episode]) -> Result<(), ParquetError> {
     let schema = Arc::new(parse_message_type(SCHEMA)?);
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
-        .build();
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
     // The writer wants a sized, sendable sink, which memory is and `out` is not.
     let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?;
     for rows in episodes.chunks(GROUP_ROWS) {
@@ -212,10 +190,8 @@ fn write_group(
     nested(&rows, 2, |message| json(&message["markers"])).write::<ByteArrayType>(&mut group)?;
     nested(&rows, 2, |message| message["optimal_nats"].as_f64()).write::<DoubleType>(&mut group)?;
     flat(&rows, 1, |row| json(&row["goal"])).write::<ByteArrayType>(&mut group)?;
-    flat(&rows, 0, |row| {
-        Some(row["exchangeable"].as_bool().unwrap_or(true))
-    })
-    .write::<BoolType>(&mut group)?;
+    flat(&rows, 0, |row| Some(row["exchangeable"].as_bool().unwrap_or(true)))
+        .write::<BoolType>(&mut group)?;
     group.close()?;
     Ok(())
 }
@@ -252,20 +228,11 @@ mod tests {
     fn episodes() -> Vec<Episode> {
         let mut urn = Episode::new("align/urn", "urn 1");
         urn.description = Some("Ein Würfel\nmit \"Augen\"".into());
-        let goal = Goal::Choices {
-            options: vec!["a".into(), "b".into()],
-            probs: vec![0.3, 0.7],
-        };
-        urn.query = Some(Query {
-            input: Some("Which?".into()),
-            goal,
-        });
+        let goal = Goal::Choices { options: vec!["a".into(), "b".into()], probs: vec![0.3, 0.7] };
+        urn.query = Some(Query { input: Some("Which?".into()), goal });
         let mut draws = Episode::new("steer/coin", "coin 2");
         for (index, output) in ["heads", "tails", ""].into_iter().enumerate() {
-            let mut turn = Turn {
-                output: output.into(),
-                ..Turn::default()
-            };
+            let mut turn = Turn { output: output.into(), ..Turn::default() };
             turn.optimal_nats = (index == 1).then_some(0.693);
             if index == 0 {
                 turn.markers.set("lang", "en");
@@ -274,10 +241,7 @@ mod tests {
         }
         draws.exchangeable = false;
         let mut bare = Episode::new("cover/primes", "examples");
-        bare.query = Some(Query {
-            input: None,
-            goal: Goal::Valid(Check::Prime { max: 99 }),
-        });
+        bare.query = Some(Query { input: None, goal: Goal::Valid(Check::Prime { max: 99 }) });
         vec![urn, draws, bare]
     }
 
@@ -295,9 +259,8 @@ mod tests {
     fn many_row_groups_keep_the_order() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("e.parquet");
-        let many: Vec<Episode> = (0..GROUP_ROWS + 7)
-            .map(|index| Episode::new("t", index.to_string()))
-            .collect();
+        let many: Vec<Episode> =
+            (0..GROUP_ROWS + 7).map(|index| Episode::new("t", index.to_string())).collect();
         write_episodes(&path, &many).unwrap();
         assert_eq!(read_episodes(&path).unwrap(), many);
     }
@@ -309,22 +272,11 @@ mod tests {
         let good = "\u{feff}{\"prompt\": \"p\", \"completion\": \"c\"}\n\n{\"text\": \"t\"}\n";
         std::fs::write(&path, good).unwrap();
         let read = read_episodes(&path).unwrap();
-        assert_eq!(
-            (read[0].task.as_str(), read[1].unit.as_str()),
-            ("chat", "row 3")
-        );
+        assert_eq!((read[0].task.as_str(), read[1].unit.as_str()), ("chat", "row 3"));
         std::fs::write(&path, format!("{good}{{\"body\": 1}}\n")).unwrap();
         let error = read_episodes(&path).unwrap_err().to_string();
-        assert!(
-            error.contains("chat.jsonl`, line 4: no `messages`"),
-            "{error}"
-        );
+        assert!(error.contains("chat.jsonl`, line 4: no `messages`"), "{error}");
         std::fs::write(&path, "{\"text\": ").unwrap();
-        assert!(
-            read_episodes(&path)
-                .unwrap_err()
-                .to_string()
-                .contains("row 1")
-        );
+        assert!(read_episodes(&path).unwrap_err().to_string().contains("row 1"));
     }
 }

@@ -77,28 +77,16 @@ pub fn mix(
         .iter()
         .map(|(task, episodes)| weight(task, episodes.len().min(cap), settings))
         .collect::<Result<Vec<f64>, _>>()?;
-    let capped: usize = tasks
-        .iter()
-        .map(|(_, episodes)| episodes.len().min(cap))
-        .sum();
+    let capped: usize = tasks.iter().map(|(_, episodes)| episodes.len().min(cap)).sum();
     let quotas = apportion(&weights, settings.total.unwrap_or(capped));
     let streams = streams.within("mix");
-    let mut mixed = Mixed {
-        episodes: Vec::new(),
-        counts: Vec::new(),
-    };
+    let mut mixed = Mixed { episodes: Vec::new(), counts: Vec::new() };
     for ((task, episodes), quota) in tasks.into_iter().zip(quotas) {
         let available = episodes.len();
         let distinct = available.min(cap);
         let used = quota.min(distinct.saturating_mul(settings.max_repeats));
-        mixed
-            .episodes
-            .extend(taken(episodes, distinct, used, &streams.within(&task)));
-        mixed.counts.push(TaskCount {
-            task,
-            available,
-            used,
-        });
+        mixed.episodes.extend(taken(episodes, distinct, used, &streams.within(&task)));
+        mixed.counts.push(TaskCount { task, available, used });
     }
     if settings.shuffle {
         mixed.episodes.shuffle(&mut streams.stream("order", 0));
@@ -108,10 +96,7 @@ pub fn mix(
 
 fn weight(task: &str, size: usize, settings: &MixSettings) -> Result<f64, DataError> {
     if !settings.temperature.is_finite() || settings.temperature < 0.0 {
-        let problem = format!(
-            "temperature is {}, not a number from 0 on",
-            settings.temperature
-        );
+        let problem = format!("temperature is {}, not a number from 0 on", settings.temperature);
         return Err(DataError::Mix(problem));
     }
     if size == 0 {
@@ -137,10 +122,7 @@ fn apportion(weights: &[f64], total: usize) -> Vec<usize> {
     if sum <= 0.0 {
         return vec![0; weights.len()];
     }
-    let exact: Vec<f64> = weights
-        .iter()
-        .map(|weight| weight / sum * total as f64)
-        .collect();
+    let exact: Vec<f64> = weights.iter().map(|weight| weight / sum * total as f64).collect();
     let mut shares: Vec<usize> = exact.iter().map(|share| share.floor() as usize).collect();
     let mut order: Vec<usize> = (0..weights.len()).collect();
     order.sort_by(|one, other| exact[*other].fract().total_cmp(&exact[*one].fract()));
@@ -168,10 +150,7 @@ fn taken(
     for (place, index) in order.iter().enumerate() {
         times[*index] = passes + usize::from(place < rest);
     }
-    episodes
-        .into_iter()
-        .zip(times)
-        .flat_map(|(episode, times)| std::iter::repeat_n(episode, times))
+    episodes.into_iter().zip(times).flat_map(|(episode, times)| std::iter::repeat_n(episode, times))
 }
 
 #[cfg(test)]
@@ -195,22 +174,13 @@ mod tests {
 
     #[test]
     fn by_default_every_episode_occurs_once_in_an_order_of_the_seed() {
-        let mix = |seed| {
-            mix(
-                tasks(&[3, 50, 0]),
-                &MixSettings::default(),
-                &Streams::new(seed),
-            )
-        };
+        let mix = |seed| mix(tasks(&[3, 50, 0]), &MixSettings::default(), &Streams::new(seed));
         let (one, other) = (mix(1).unwrap(), mix(2).unwrap());
         assert_eq!(used(&one), [3, 50, 0]);
         assert_eq!(one, mix(1).unwrap());
         assert_ne!(one.episodes, other.episodes);
-        let distinct: std::collections::HashSet<_> = one
-            .episodes
-            .iter()
-            .map(|episode| (&episode.task, &episode.unit))
-            .collect();
+        let distinct: std::collections::HashSet<_> =
+            one.episodes.iter().map(|episode| (&episode.task, &episode.unit)).collect();
         assert_eq!(distinct.len(), 53);
     }
 
@@ -226,22 +196,10 @@ mod tests {
             ..MixSettings::default()
         };
         assert_eq!(with(equal.clone()), [40, 40]);
-        assert_eq!(
-            with(MixSettings {
-                max_repeats: 2,
-                ..equal.clone()
-            }),
-            [20, 40]
-        );
-        let root = MixSettings {
-            temperature: 0.5,
-            ..equal.clone()
-        };
+        assert_eq!(with(MixSettings { max_repeats: 2, ..equal.clone() }), [20, 40]);
+        let root = MixSettings { temperature: 0.5, ..equal.clone() };
         assert_eq!(with(root), [20, 60]);
-        let capped = MixSettings {
-            max_per_task: Some(30),
-            ..MixSettings::default()
-        };
+        let capped = MixSettings { max_per_task: Some(30), ..MixSettings::default() };
         assert_eq!(with(capped), [10, 30]);
         let factors = BTreeMap::from([("t1".to_owned(), 3.0)]);
         assert_eq!(with(MixSettings { factors, ..equal }), [20, 60]);
@@ -250,10 +208,7 @@ mod tests {
     #[test]
     fn senseless_settings_fail() {
         for settings in [
-            MixSettings {
-                temperature: -1.0,
-                ..MixSettings::default()
-            },
+            MixSettings { temperature: -1.0, ..MixSettings::default() },
             MixSettings {
                 factors: BTreeMap::from([("*".to_owned(), f64::NAN)]),
                 ..MixSettings::default()

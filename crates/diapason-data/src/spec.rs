@@ -17,19 +17,12 @@ impl Place {
     /// The line of a byte offset.
     pub(crate) fn at(file: &str, text: &str, offset: usize) -> Self {
         let offset = offset.min(text.len());
-        let line = 1 + text.as_bytes()[..offset]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count();
+        let line = 1 + text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count();
         let rest = &text.as_bytes()[offset..];
         let opens_block = [b"\"\"\"\n".as_slice(), b"\"\"\"\r\n", b"'''\n", b"'''\r\n"]
             .iter()
             .any(|opening| rest.starts_with(opening));
-        Place {
-            file: file.to_owned(),
-            line,
-            opens_block,
-        }
+        Place { file: file.to_owned(), line, opens_block }
     }
 
     /// The first line of the value itself: one below `"""`.
@@ -40,12 +33,7 @@ impl Place {
 
     /// A mistake here.
     pub(crate) fn wrong(&self, problem: String, hint: impl Into<String>) -> DataError {
-        DataError::Suite {
-            file: self.file.clone(),
-            line: self.line,
-            problem,
-            hint: hint.into(),
-        }
+        DataError::Suite { file: self.file.clone(), line: self.line, problem, hint: hint.into() }
     }
 
     /// A name that nothing has, with the nearest that something has.

@@ -48,11 +48,7 @@ pub struct MissingFile {
 impl Suite {
     /// The suite of the binary.
     pub fn embedded() -> Result<Suite, DataError> {
-        Suite::read(
-            EMBEDDED
-                .iter()
-                .map(|(path, text)| ((*path).to_owned(), (*text).to_owned())),
-        )
+        Suite::read(EMBEDDED.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())))
     }
 
     /// The suite of a folder with `tasks/*.toml` and `sources/*.toml`. Its tasks can also use the
@@ -69,10 +65,7 @@ impl Suite {
             }
             let entries = std::fs::read_dir(&place).map_err(|source| io_error(&place, source))?;
             let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-            paths.retain(|path| {
-                path.extension()
-                    .is_some_and(|extension| extension == "toml")
-            });
+            paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
             paths.sort();
             for path in paths {
                 files.push((path.to_string_lossy().into_owned(), read(&path)?));
@@ -114,10 +107,7 @@ impl Suite {
             read.push(task);
         }
         read.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok(Suite {
-            tasks: read,
-            sources,
-        })
+        Ok(Suite { tasks: read, sources })
     }
 
     /// All tasks by name.
@@ -146,10 +136,7 @@ impl Suite {
                 let hint = crate::error::nearest(pattern, names)
                     .map(|near| format!("did you mean `{near}`?"))
                     .unwrap_or_default();
-                return Err(DataError::UnknownTask {
-                    pattern: (*pattern).to_owned(),
-                    hint,
-                });
+                return Err(DataError::UnknownTask { pattern: (*pattern).to_owned(), hint });
             }
         }
         let wanted = |task: &&Task| patterns.iter().any(|pattern| hits(pattern, task));
@@ -170,9 +157,7 @@ impl Suite {
         if !missing.is_empty() {
             return Ok(Status::Missing { missing });
         }
-        let episodes = self
-            .build(task, data, &BuildSettings::default(), &Streams::new(0))?
-            .len();
+        let episodes = self.build(task, data, &BuildSettings::default(), &Streams::new(0))?.len();
         Ok(Status::Ready { episodes })
     }
 
@@ -190,24 +175,12 @@ impl Suite {
     ) -> Result<Vec<Episode>, DataError> {
         let missing = self.missing(task, data);
         if !missing.is_empty() {
-            return Err(DataError::Missing {
-                task: task.name.clone(),
-                missing,
-            });
+            return Err(DataError::Missing { task: task.name.clone(), missing });
         }
         let source = self.source(task);
-        let episodes = Builder {
-            task,
-            source,
-            data,
-            settings,
-            streams,
-        }
-        .build()?;
+        let episodes = Builder { task, source, data, settings, streams }.build()?;
         if episodes.is_empty() {
-            return Err(DataError::NoEpisodes {
-                task: task.name.clone(),
-            });
+            return Err(DataError::NoEpisodes { task: task.name.clone() });
         }
         Ok(episodes)
     }
@@ -218,11 +191,7 @@ impl Suite {
         };
         let source = self.source(task);
         let mut missing = Vec::new();
-        for (_, spec) in source
-            .tables
-            .iter()
-            .filter(|(name, _)| tables.contains(name))
-        {
+        for (_, spec) in source.tables.iter().filter(|(name, _)| tables.contains(name)) {
             let there = data.is_some_and(|data| !spec.files(&data.join(&source.folder)).is_empty());
             if !there {
                 let pattern = spec.path.patterns().first().map_or("", String::as_str);
@@ -238,24 +207,15 @@ impl Suite {
 }
 
 fn io_error(path: &Path, source: std::io::Error) -> DataError {
-    DataError::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    }
+    DataError::Io { action: "read", path: path.to_owned(), source }
 }
 
 /// Name of the folder that a file lies in.
 fn part_of(path: &str) -> &str {
     let folder = Path::new(path).parent().and_then(Path::file_name);
-    folder
-        .and_then(|folder| folder.to_str())
-        .unwrap_or_default()
+    folder.and_then(|folder| folder.to_str()).unwrap_or_default()
 }
 
 fn stem(path: &str) -> &str {
-    Path::new(path)
-        .file_stem()
-        .and_then(|stem| stem.to_str())
-        .unwrap_or_default()
+    Path::new(path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
 }

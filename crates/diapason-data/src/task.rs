@@ -164,23 +164,11 @@ pub struct Task {
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     /// Tables of the source, shaped by SQL.
-    Tables {
-        tables: Vec<String>,
-        parts: Vec<Part>,
-    },
+    Tables { tables: Vec<String>, parts: Vec<Part> },
     /// A synthetic process.
-    Process {
-        process: &'static Process,
-        parameters: Parameters,
-        episodes: usize,
-    },
+    Process { process: &'static Process, parameters: Parameters, episodes: usize },
     /// A description, examples and a rule for valid outputs.
-    Cover {
-        descriptions: Vec<Wording>,
-        examples: Vec<String>,
-        valid: Valid,
-        tables: Vec<String>,
-    },
+    Cover { descriptions: Vec<Wording>, examples: Vec<String>, valid: Valid, tables: Vec<String> },
 }
 
 /// One SQL with its wordings.
@@ -276,9 +264,7 @@ impl Task {
         let at = |span: std::ops::Range<usize>| Place::at(file, text, span.start);
         let name_place = at(read.name.span());
         let source_place = at(read.source.span());
-        let source = sources
-            .iter()
-            .find(|source| source.name == *read.source.get_ref());
+        let source = sources.iter().find(|source| source.name == *read.source.get_ref());
         let Some(source) = source else {
             let names = sources.iter().map(|source| source.name.as_str());
             return Err(source_place.unknown("source", read.source.get_ref(), names));
@@ -300,16 +286,9 @@ impl Task {
             title: read.title.clone(),
             differs: read.differs.clone(),
             file: file.to_owned(),
-            content: Content::Tables {
-                tables: Vec::new(),
-                parts: Vec::new(),
-            },
+            content: Content::Tables { tables: Vec::new(), parts: Vec::new() },
         };
-        let reader = Reader {
-            file,
-            text,
-            name: name_place,
-        };
+        let reader = Reader { file, text, name: name_place };
         task.content = reader.content(read)?;
         Ok(task)
     }
@@ -338,21 +317,13 @@ impl Reader<'_> {
             } else {
                 format!("{} exclude one another", given.join(" and "))
             };
-            return Err(self
-                .name
-                .wrong(problem, "give one of sql, [[part]], process or [valid]"));
+            return Err(self.name.wrong(problem, "give one of sql, [[part]], process or [valid]"));
         }
         if (read.family == Family::Cover) != read.valid.is_some() {
             let problem = "family cover and [valid] belong together".to_owned();
-            return Err(self
-                .name
-                .wrong(problem, "a cover task has [valid], and no other has"));
+            return Err(self.name.wrong(problem, "a cover task has [valid], and no other has"));
         }
-        let tables: Vec<String> = read
-            .tables
-            .iter()
-            .map(|table| table.get_ref().clone())
-            .collect();
+        let tables: Vec<String> = read.tables.iter().map(|table| table.get_ref().clone()).collect();
         if let Some(name) = &read.process {
             return self.process(name, &read);
         }
@@ -399,10 +370,9 @@ impl Reader<'_> {
         };
         if !read.descriptions.is_empty() || read.sampling.is_some() {
             let problem = "a process words and samples itself".to_owned();
-            return Err(place.wrong(
-                problem,
-                "use [parameters] instead of descriptions and sampling",
-            ));
+            return Err(
+                place.wrong(problem, "use [parameters] instead of descriptions and sampling")
+            );
         }
         let parameters = match &read.parameters {
             None => Parameters::default(),
@@ -411,11 +381,7 @@ impl Reader<'_> {
                 Some(problem) => return Err(self.at(parameters.span()).wrong(problem, "")),
             },
         };
-        Ok(Content::Process {
-            process,
-            parameters,
-            episodes,
-        })
+        Ok(Content::Process { process, parameters, episodes })
     }
 
     fn cover(
@@ -426,22 +392,13 @@ impl Reader<'_> {
     ) -> Result<Content, DataError> {
         let place = self.at(valid.span());
         let wrong = |problem: toml::de::Error| {
-            place.wrong(
-                format!("[valid]: {}", problem.message()),
-                spec::key_hint(&problem),
-            )
+            place.wrong(format!("[valid]: {}", problem.message()), spec::key_hint(&problem))
         };
         let table = valid.get_ref().clone();
         let rule = if table.contains_key("sql") {
             let rule: ValidSql = toml::Value::Table(table).try_into().map_err(wrong)?;
-            let sql = Sql {
-                text: rule.sql,
-                place: place.clone(),
-            };
-            Valid::Sql {
-                sql,
-                ignore_case: rule.ignore_case,
-            }
+            let sql = Sql { text: rule.sql, place: place.clone() };
+            Valid::Sql { sql, ignore_case: rule.ignore_case }
         } else {
             Valid::Check(toml::Value::Table(table).try_into().map_err(wrong)?)
         };
@@ -452,26 +409,15 @@ impl Reader<'_> {
                 .name
                 .wrong(problem, "give at least one description and three examples"));
         }
-        Ok(Content::Cover {
-            descriptions,
-            examples: read.examples.clone(),
-            valid: rule,
-            tables,
-        })
+        Ok(Content::Cover { descriptions, examples: read.examples.clone(), valid: rule, tables })
     }
 
     fn wordings(&self, texts: &[Spanned<String>]) -> Result<Vec<Wording>, DataError> {
-        texts
-            .iter()
-            .map(|text| Wording::parse(text.get_ref(), self.at(text.span())))
-            .collect()
+        texts.iter().map(|text| Wording::parse(text.get_ref(), self.at(text.span()))).collect()
     }
 
     fn sql(&self, sql: &Spanned<String>) -> Sql {
-        Sql {
-            text: sql.get_ref().clone(),
-            place: self.at(sql.span()).of_content(),
-        }
+        Sql { text: sql.get_ref().clone(), place: self.at(sql.span()).of_content() }
     }
 
     fn at(&self, span: std::ops::Range<usize>) -> Place {

@@ -61,10 +61,7 @@ impl Wording {
         &self,
         known: impl Iterator<Item = &'name str> + Clone,
     ) -> Result<(), DataError> {
-        match self
-            .variables()
-            .find(|name| !known.clone().any(|known| known == *name))
-        {
+        match self.variables().find(|name| !known.clone().any(|known| known == *name)) {
             Some(name) => Err(self.place.unknown("variable", name, known)),
             None => Ok(()),
         }
@@ -111,18 +108,10 @@ mod tests {
 
     #[test]
     fn mistakes_name_the_place() {
-        assert!(
-            wording("{open")
-                .unwrap_err()
-                .to_string()
-                .starts_with("t.toml:1: unbalanced")
-        );
+        assert!(wording("{open").unwrap_err().to_string().starts_with("t.toml:1: unbalanced"));
         assert!(wording("shut}").is_err());
         let words = wording("{topik}").unwrap();
-        let error = words
-            .check(["topic", "unit"].into_iter())
-            .unwrap_err()
-            .to_string();
+        let error = words.check(["topic", "unit"].into_iter()).unwrap_err().to_string();
         assert!(error.contains("did you mean `topic`?"), "{error}");
     }
 }

@@ -65,11 +65,7 @@ impl Rows {
             let values = columns.values(row, sql)?;
             let position = *positions.entry(name.clone()).or_insert(rows.units.len());
             if position == rows.units.len() {
-                rows.units.push(Unit {
-                    name,
-                    values,
-                    ..Unit::default()
-                });
+                rows.units.push(Unit { name, values, ..Unit::default() });
             } else if let Some(index) = differing(&rows.units[position].values, &values) {
                 let unit = &rows.units[position].name;
                 let problem = format!(
@@ -78,11 +74,7 @@ impl Rows {
                 );
                 return Err(row_problem(sql, number, &problem));
             }
-            let turn = Turn {
-                input,
-                output,
-                ..Turn::default()
-            };
+            let turn = Turn { input, output, ..Turn::default() };
             rows.units[position].turns.push(turn);
             Ok(())
         })?;
@@ -120,16 +112,8 @@ impl Rows {
     }
 
     fn new(columns: &Columns) -> Rows {
-        let variables = columns
-            .variables
-            .iter()
-            .map(|(name, _)| name.clone())
-            .collect();
-        Rows {
-            variables,
-            units: Vec::new(),
-            one_table: columns.unit.is_none(),
-        }
+        let variables = columns.variables.iter().map(|(name, _)| name.clone()).collect();
+        Rows { variables, units: Vec::new(), one_table: columns.unit.is_none() }
     }
 }
 
@@ -153,9 +137,7 @@ impl Columns {
         }
         let find = |wanted: &str| names.iter().position(|name| name == wanted);
         let used = |name: &str| {
-            descriptions
-                .iter()
-                .any(|wording| wording.variables().any(|variable| variable == name))
+            descriptions.iter().any(|wording| wording.variables().any(|variable| variable == name))
         };
         let variables = names
             .iter()
@@ -184,10 +166,7 @@ impl Columns {
     }
 
     fn values(&self, row: &rusqlite::Row<'_>, sql: &Sql) -> Result<Vec<Option<String>>, DataError> {
-        self.variables
-            .iter()
-            .map(|(_, column)| cell_text(row, *column, sql))
-            .collect()
+        self.variables.iter().map(|(_, column)| cell_text(row, *column, sql)).collect()
     }
 }
 
@@ -202,16 +181,9 @@ fn distribution(options: &str, shares: &str, weigh: bool) -> Result<Goal, String
     let mut probs: Vec<f64> = serde_json::from_str(shares)
         .map_err(|_| format!("has probabilities that are no JSON list of numbers: {shares}"))?;
     if options.is_empty() || options.len() != probs.len() {
-        return Err(format!(
-            "has {} options but {} probabilities",
-            options.len(),
-            probs.len()
-        ));
+        return Err(format!("has {} options but {} probabilities", options.len(), probs.len()));
     }
-    if let Some(bad) = probs
-        .iter()
-        .find(|share| !share.is_finite() || **share < 0.0)
-    {
+    if let Some(bad) = probs.iter().find(|share| !share.is_finite() || **share < 0.0) {
         return Err(format!("has the negative probability {bad}"));
     }
     let sum: f64 = probs.iter().sum();
@@ -227,10 +199,8 @@ fn prepare<'database>(
     database: &'database Database,
     sql: &Sql,
 ) -> Result<Statement<'database>, DataError> {
-    let statement = database
-        .connection
-        .prepare(&sql.text)
-        .map_err(|problem| sql_problem(sql, &problem))?;
+    let statement =
+        database.connection.prepare(&sql.text).map_err(|problem| sql_problem(sql, &problem))?;
     if !statement.readonly() || statement.column_count() == 0 {
         let hint = "write one select, perhaps after with";
         return Err(sql.place.wrong("the SQL gives no rows".to_owned(), hint));
@@ -243,9 +213,7 @@ fn each(
     sql: &Sql,
     mut take: impl FnMut(usize, &rusqlite::Row<'_>) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    let mut rows = statement
-        .query([])
-        .map_err(|problem| sql_problem(sql, &problem))?;
+    let mut rows = statement.query([]).map_err(|problem| sql_problem(sql, &problem))?;
     let mut number = 0;
     while let Some(row) = rows.next().map_err(|problem| sql_problem(sql, &problem))? {
         number += 1;
@@ -259,9 +227,7 @@ fn cell_text(
     column: usize,
     sql: &Sql,
 ) -> Result<Option<String>, DataError> {
-    let cell = row
-        .get_ref(column)
-        .map_err(|problem| sql_problem(sql, &problem))?;
+    let cell = row.get_ref(column).map_err(|problem| sql_problem(sql, &problem))?;
     Ok(match cell {
         ValueRef::Null | ValueRef::Blob(_) => None,
         ValueRef::Integer(integer) => Some(integer.to_string()),
@@ -278,18 +244,13 @@ fn required(
 ) -> Result<usize, DataError> {
     column.ok_or_else(|| {
         let given: Vec<&str> = statement.column_names().collect();
-        let hint = format!(
-            "its columns are {}; name one with `as {name}`",
-            given.join(", ")
-        );
-        sql.place
-            .wrong(format!("the SQL gives no column `{name}`"), hint)
+        let hint = format!("its columns are {}; name one with `as {name}`", given.join(", "));
+        sql.place.wrong(format!("the SQL gives no column `{name}`"), hint)
     })
 }
 
 fn row_problem(sql: &Sql, number: usize, problem: &str) -> DataError {
-    sql.place
-        .wrong(format!("row {number} of the SQL {problem}"), "")
+    sql.place.wrong(format!("row {number} of the SQL {problem}"), "")
 }
 
 /// An SQL error with the line where SQLite sees it.

@@ -26,10 +26,7 @@ pub struct LiteralError {
 
 /// Reads one literal; blanks around it are allowed.
 pub fn parse(text: &str) -> Result<Value, LiteralError> {
-    let mut reader = Reader {
-        letters: text.chars().collect(),
-        at: 0,
-    };
+    let mut reader = Reader { letters: text.chars().collect(), at: 0 };
     let value = reader.value(0)?;
     reader.blanks();
     match reader.peek() {
@@ -63,18 +60,11 @@ impl Reader {
     }
 
     fn expect(&mut self, letter: char) -> Result<(), LiteralError> {
-        if self.take(letter) {
-            Ok(())
-        } else {
-            Err(self.wrong(format!("expected {letter:?}")))
-        }
+        if self.take(letter) { Ok(()) } else { Err(self.wrong(format!("expected {letter:?}"))) }
     }
 
     fn wrong(&self, problem: impl Into<String>) -> LiteralError {
-        LiteralError {
-            at: self.at + 1,
-            problem: problem.into(),
-        }
+        LiteralError { at: self.at + 1, problem: problem.into() }
     }
 
     fn value(&mut self, depth: usize) -> Result<Value, LiteralError> {
@@ -84,9 +74,7 @@ impl Reader {
         self.blanks();
         match self.peek() {
             None => Err(self.wrong("the text ends where a value should stand")),
-            Some('[') => self
-                .list('[', ']', depth)
-                .map(|(items, _)| Value::Array(items)),
+            Some('[') => self.list('[', ']', depth).map(|(items, _)| Value::Array(items)),
             Some('(') => {
                 let (mut items, comma) = self.list('(', ')', depth)?;
                 // `(x)` is x in brackets, `(x,)` a tuple.
@@ -147,11 +135,7 @@ impl Reader {
                 break;
             }
         }
-        Ok(if items.is_empty() {
-            Value::Object(object)
-        } else {
-            Value::Array(items)
-        })
+        Ok(if items.is_empty() { Value::Object(object) } else { Value::Array(items) })
     }
 
     /// `<class 'list'>`: nothing that JSON can hold.
@@ -249,10 +233,7 @@ impl Reader {
     fn keyword(&mut self) -> bool {
         self.blanks();
         let rest = &self.letters[self.at..];
-        let name = rest
-            .iter()
-            .take_while(|letter| is_of_name(**letter))
-            .count();
+        let name = rest.iter().take_while(|letter| is_of_name(**letter)).count();
         let found = name > 0 && rest.get(name) == Some(&'=');
         self.at += if found { name + 1 } else { 0 };
         found
@@ -380,20 +361,14 @@ mod tests {
     #[test]
     fn python_data_becomes_json() {
         let cases = [
-            (
-                "[1, -2.5, 1e-3, None, True, nan]",
-                json!([1, -2.5, 0.001, null, true, null]),
-            ),
+            ("[1, -2.5, 1e-3, None, True, nan]", json!([1, -2.5, 0.001, null, true, null])),
             (
                 r#"['it\'s', "say \"hi\"", 'caf\xe9', '\u4e2d\n']"#,
                 json!(["it's", "say \"hi\"", "café", "中\n"]),
             ),
             ("('a',)", json!(["a"])),
             ("('a')", json!("a")),
-            (
-                "{'a': 1, 2: (), None: {3, 4}}",
-                json!({"a": 1, "2": [], "None": [3, 4]}),
-            ),
+            ("{'a': 1, 2: (), None: {3, 4}}", json!({"a": 1, "2": [], "None": [3, 4]})),
             ("{}", json!({})),
             ("set()", json!([])),
             (
@@ -438,26 +413,17 @@ mod tests {
             Value::Bool(false) => "False".into(),
             Value::Number(number) => number.to_string(),
             Value::String(text) => {
-                let escaped = text
-                    .replace('\\', "\\\\")
-                    .replace('\'', "\\'")
-                    .replace('\n', "\\n");
+                let escaped = text.replace('\\', "\\\\").replace('\'', "\\'").replace('\n', "\\n");
                 format!("'{escaped}'")
             }
             Value::Array(items) => {
-                format!(
-                    "[{}]",
-                    items.iter().map(repr).collect::<Vec<_>>().join(", ")
-                )
+                format!("[{}]", items.iter().map(repr).collect::<Vec<_>>().join(", "))
             }
             Value::Object(fields) => {
                 let field = |(key, value): (&String, &Value)| {
                     format!("{}: {}", repr(&Value::String(key.clone())), repr(value))
                 };
-                format!(
-                    "{{{}}}",
-                    fields.iter().map(field).collect::<Vec<_>>().join(", ")
-                )
+                format!("{{{}}}", fields.iter().map(field).collect::<Vec<_>>().join(", "))
             }
         }
     }

@@ -43,11 +43,7 @@ pub(super) fn read_lines(filler: &mut Filler<'_>, spec: &TableSpec) -> Result<()
         }
         let row = index as u64 + 1;
         let value = serde_json::from_str(line).map_err(|problem| {
-            filler.row(
-                row,
-                problem.to_string(),
-                "every line must be a JSON document of its own",
-            )
+            filler.row(row, problem.to_string(), "every line must be a JSON document of its own")
         })?;
         insert(filler, None, value, row)?;
     }
@@ -72,10 +68,7 @@ pub(super) fn insert(
         }
     }
     let positions = filler.columns(object.keys().map(String::as_str), row)?;
-    filler.insert(
-        &positions,
-        object.into_iter().map(|(_, value)| cell(value)).collect(),
-    )
+    filler.insert(&positions, object.into_iter().map(|(_, value)| cell(value)).collect())
 }
 
 fn cell(value: Value) -> Cell {

@@ -91,12 +91,13 @@ pub enum Format {
 
 /// Encoding of a text file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub enum Encoding {
     /// UTF-8.
     #[default]
+    #[serde(rename = "utf-8")]
     Utf8,
     /// ISO 8859-1: every byte is the code point of the same number.
+    #[serde(rename = "latin-1")]
     Latin1,
 }
 
@@ -119,10 +120,7 @@ impl TableSpec {
         if let Some(format) = self.format {
             return Ok(format);
         }
-        let extension = path
-            .extension()
-            .and_then(|extension| extension.to_str())
-            .unwrap_or("");
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
         match extension.to_ascii_lowercase().as_str() {
             "csv" => Ok(Format::Csv),
             "tsv" => Ok(Format::Tsv),
@@ -174,6 +172,10 @@ impl Database {
     /// An empty database with our functions. It spills to a temporary file when it grows.
     pub(crate) fn open(streams: diapason_flow::Streams) -> Result<Self, DataError> {
         let connection = Connection::open("").map_err(|source| sqlite("open", source))?;
+        // A private file that nobody recovers: no journal, and in memory up to 256 MiB.
+        let pragmas = "pragma journal_mode = off; pragma synchronous = off;
+            pragma cache_size = -262144; pragma temp_store = memory;";
+        connection.execute_batch(pragmas).map_err(|source| sqlite("open", source))?;
         crate::functions::register(&connection, streams)
             .map_err(|source| sqlite("prepare", source))?;
         Ok(Database { connection })
@@ -186,10 +188,8 @@ impl Database {
         spec: &TableSpec,
         folder: &Path,
     ) -> Result<(), DataError> {
-        let transaction = self
-            .connection
-            .unchecked_transaction()
-            .map_err(|source| sqlite(name, source))?;
+        let transaction =
+            self.connection.unchecked_transaction().map_err(|source| sqlite(name, source))?;
         let mut filler = Filler::new(&self.connection, name)?;
         for path in spec.files(folder) {
             filler.enter(folder, &path);
@@ -207,10 +207,7 @@ impl Database {
 }
 
 fn sqlite(table: &str, source: rusqlite::Error) -> DataError {
-    DataError::Sqlite {
-        table: table.to_owned(),
-        source,
-    }
+    DataError::Sqlite { table: table.to_owned(), source }
 }
 
 /// Fills one table, growing columns as rows bring them.
@@ -236,24 +233,12 @@ impl<'connection> Filler<'connection> {
         let insert = format!("insert into {table} values (?, ?)");
         let empty = String::new;
         let path = PathBuf::new();
-        Ok(Filler {
-            connection,
-            table,
-            positions,
-            insert,
-            path,
-            file: empty(),
-            folder: empty(),
-        })
+        Ok(Filler { connection, table, positions, insert, path, file: empty(), folder: empty() })
     }
 
     fn enter(&mut self, root: &Path, path: &Path) {
         path.clone_into(&mut self.path);
-        self.file = path
-            .strip_prefix(root)
-            .unwrap_or(path)
-            .to_string_lossy()
-            .replace('\\', "/");
+        self.file = path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('\\', "/");
         let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
         self.folder = folder.to_string_lossy().into_owned();
     }
@@ -282,9 +267,7 @@ impl<'connection> Filler<'connection> {
 
     fn add(&mut self, name: &str) -> Result<(), DataError> {
         let add = format!("alter table {} add column {}", self.table, quoted(name));
-        self.connection
-            .execute_batch(&add)
-            .map_err(|source| sqlite(&self.table, source))?;
+        self.connection.execute_batch(&add).map_err(|source| sqlite(&self.table, source))?;
         let marks = vec!["?"; self.positions.len()].join(", ");
         self.insert = format!("insert into {} values ({marks})", self.table);
         Ok(())
@@ -298,31 +281,17 @@ impl<'connection> Filler<'connection> {
             row[*position] = cell;
         }
         let fill = || -> rusqlite::Result<usize> {
-            self.connection
-                .prepare_cached(&self.insert)?
-                .execute(rusqlite::params_from_iter(row))
+            self.connection.prepare_cached(&self.insert)?.execute(rusqlite::params_from_iter(row))
         };
-        fill()
-            .map(|_| ())
-            .map_err(|source| sqlite(&self.table, source))
+        fill().map(|_| ()).map_err(|source| sqlite(&self.table, source))
     }
 
     fn row(&self, row: u64, problem: String, hint: &str) -> DataError {
-        DataError::Row {
-            path: self.path.clone(),
-            row,
-            problem,
-            hint: hint.to_owned(),
-        }
+        DataError::Row { path: self.path.clone(), row, problem, hint: hint.to_owned() }
     }
 
     fn format(&self, format: &'static str, problem: String, hint: &str) -> DataError {
-        DataError::Format {
-            path: self.path.clone(),
-            format,
-            problem,
-            hint: hint.to_owned(),
-        }
+        DataError::Format { path: self.path.clone(), format, problem, hint: hint.to_owned() }
     }
 }
 

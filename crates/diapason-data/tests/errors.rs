@@ -1,0 +1,149 @@
+//! One clear message a mistake: what, where, and a hint.
+
+mod common;
+
+use common::Folder;
+use diapason_data::{BuildSettings, Suite};
+
+const CSV: &str = "who,what,topic\nAnn,a,x\nAnn,b,x\nBob,c,y\nBob,d,z\n";
+
+/// The error of a task with these lines; its own lines begin at line 7 of the file.
+fn error(lines: &str) -> String {
+    let folder = Folder::new(CSV);
+    folder.task(lines);
+    let error = folder.build(&BuildSettings::default(), 1).expect_err("this task is broken");
+    error.to_string().replace(&format!("{}/", folder.path().display()), "")
+}
+
+#[test]
+fn mistakes_in_task_files() {
+    let cases = [
+        (
+            "tables = ['t']\nsql = 'select 1 as output'\ndescriptons = ['d']",
+            "tasks/one.toml:9: unknown field `descriptons`",
+            "did you mean `descriptions`?",
+        ),
+        ("tables = ['tt']\nsql = ''", "tasks/one.toml:7: unknown table `tt`", "did you mean `t`?"),
+        ("process = 'urm'\nepisodes = 3", "tasks/one.toml:7: unknown process `urm`", "`urn`?"),
+        ("process = 'urn'", "tasks/one.toml:7: a process never ends by itself", "episodes = 500"),
+        ("title2 = ''", "tasks/one.toml:7: unknown field `title2`", "did you mean `title`?"),
+        ("tables = ['t']", "tasks/one.toml:1: nothing says where the rows come from", "give one"),
+        (
+            "process = 'urn'\nsql = 'select 1'",
+            "tasks/one.toml:1: sql and process exclude one another",
+            "give one",
+        ),
+        ("sql = 'select 1", "tasks/one.toml:7: invalid", ""),
+        (
+            "sql = 'select 1'\n[sampling]\nmode = 'draws'",
+            "tasks/one.toml:9: unknown variant `draws`",
+            "did you mean `draw`?",
+        ),
+        (
+            "sql = 'select 1'\ndescriptions = [\n'fine',\n'{open']",
+            "tasks/one.toml:10: unbalanced brace",
+            "write {{",
+        ),
+    ];
+    for (lines, problem, hint) in cases {
+        let error = error(lines);
+        assert!(error.contains(problem) && error.contains(hint), "{lines}\n→ {error}");
+    }
+}
+
+#[test]
+fn mistakes_in_sql() {
+    let sql = |sql: &str| format!("tables = ['t']\nsql = \"\"\"\n{sql}\"\"\"");
+    let cases = [
+        (
+            sql("select who as unit,\n  wat as output\nfrom t"),
+            "tasks/one.toml:10: SQL: no such column: wat",
+        ),
+        (sql("select who\nfrom t"), "tasks/one.toml:9: the SQL gives no column `output`"),
+        (sql("delete from t"), "tasks/one.toml:9: the SQL gives no rows"),
+        (sql("delete from t returning who as output"), "the SQL gives no rows"),
+        (sql("attach 'other.db' as other"), "the SQL gives no rows"),
+        (sql("select nullif(what, 'c') as output from t"), "row 3 of the SQL has no output"),
+        (
+            sql("select nullif(who, 'Bob') as unit, what as output from t"),
+            "row 3 of the SQL has no unit",
+        ),
+        (sql("select random() as output from t"), "random() has no seed"),
+        (sql("select python_literal('[1') as output from t"), "python_literal: character 3"),
+        (
+            sql("select who as unit, what as output, topic from t")
+                + "\ndescriptions = ['{topik}']",
+            "tasks/one.toml:10: unknown variable `topik`\n\nhint: did you mean `topic`?",
+        ),
+        (
+            sql("select who as unit, what as output, topic from t")
+                + "\ndescriptions = ['{topic}']",
+            "row 4 of the SQL gives unit `Bob` a second value of `topic`",
+        ),
+        (sql("select what as output from t where who = 'Cleo'"), "task `one` yields no episodes"),
+    ];
+    for (lines, problem) in cases {
+        let error = error(&lines);
+        assert!(error.contains(problem), "{lines}\n→ {error}");
+    }
+}
+
+#[test]
+fn distributions_that_are_none() {
+    let folder = Folder::new(CSV);
+    let cases = [
+        (
+            "'[\"a\", \"b\"]' as options, '[0.5, 0.4]' as probs",
+            "probabilities that sum to 0.9, not 1",
+        ),
+        ("'[\"a\", \"b\"]' as options, '[1]' as probs", "has 2 options but 1 probabilities"),
+        ("'[\"a\", \"b\"]' as options, '[0, 0]' as weights", "sum to 0, not 1"),
+        ("'[\"a\", \"b\"]' as options, '[2, -1]' as probs", "negative probability -1"),
+        ("'a, b' as options, '[1]' as probs", "no JSON list of texts"),
+        ("'[\"a\"]' as options", "gives no column `probs`"),
+    ];
+    for (columns, problem) in cases {
+        let task = format!(
+            "name = 'one'\ntitle = 't'\nfamily = 'align'\nkind = 'iid'\nsplit = 'test'\n\
+             source = 's'\nsql = \"\"\"\nselect {columns}\"\"\"\n"
+        );
+        folder.write("tasks/one.toml", &task);
+        let error = folder.build(&BuildSettings::default(), 1).unwrap_err().to_string();
+        assert!(error.contains("one.toml:8: ") && error.contains(problem), "{columns}\n→ {error}");
+    }
+}
+
+#[test]
+fn mistakes_between_files() {
+    let folder = Folder::new(CSV);
+    folder.task("sql = 'select 1 as output'");
+    let text = std::fs::read_to_string(folder.path().join("tasks/one.toml")).unwrap();
+    folder.write("tasks/two.toml", &text);
+    let error = Suite::load(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("two.toml:1: a second task is called `one`"), "{error}");
+    folder.write("tasks/two.toml", &text.replace("'one'", "'two'").replace("'s'", "'polls'"));
+    let error = Suite::load(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("two.toml:6: unknown source `polls`"), "{error}");
+    assert!(error.contains("did you mean `polis`?"), "embedded sources are known too: {error}");
+}
+
+#[test]
+fn missing_files_and_unknown_names() {
+    let suite = Suite::embedded().unwrap();
+    let error = suite.matching("polis_voet").unwrap_err().to_string();
+    assert!(error.contains("no task matches `polis_voet`") && error.contains("`polis_vote`?"));
+    let task = suite.matching("polis_vote").unwrap()[0];
+    let streams = diapason_flow::Streams::new(1);
+    let error = suite.build(task, None, &BuildSettings::default(), &streams).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("task `polis_vote` lacks `polis/*/comments.csv`"), "{error}");
+    assert!(error.contains("https://github.com/compdemocracy/openData"), "{error}");
+}
+
+#[test]
+fn a_short_record_names_its_file_and_row() {
+    let folder = Folder::new("who,what\nAnn,a\nBob\n");
+    folder.task("tables = ['t']\nsql = 'select what as output from t'");
+    let error = folder.build(&BuildSettings::default(), 1).unwrap_err().to_string();
+    assert!(error.contains("t.csv`, row 3: 1 cells for 2 columns"), "{error}");
+}

@@ -1,0 +1,159 @@
+//! A walk over every task of the embedded suite, on made-up rows and on the genuine files.
+
+use diapason_data::{Access, BuildSettings, Family, Split, Status, Suite, Task};
+use diapason_flow::{Episode, Goal, Streams, episode_to_json};
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+fn suite() -> Suite {
+    Suite::embedded().unwrap()
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../suite/fixtures")
+}
+
+/// The genuine files, where this machine has them.
+fn genuine() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    folder.exists().then_some(folder)
+}
+
+fn build(suite: &Suite, task: &Task, data: &Path, seed: u64) -> Vec<Episode> {
+    let built = suite.build(task, Some(data), &BuildSettings::default(), &Streams::new(seed));
+    built.unwrap_or_else(|error| panic!("{}: {error}", task.name))
+}
+
+#[test]
+fn names_are_unique_and_everything_is_documented() {
+    let suite = suite();
+    assert!(suite.tasks().len() >= 11);
+    let names: HashSet<_> = suite.tasks().iter().map(|task| &task.name).collect();
+    assert_eq!(names.len(), suite.tasks().len());
+    for task in suite.tasks() {
+        assert!(task.title.len() > 10, "{} has no title", task.name);
+        assert!(!task.licence.is_empty(), "{} has no licence", task.name);
+        assert_eq!(task.file, format!("suite/tasks/{}.toml", task.name));
+    }
+    for source in suite.sources() {
+        let said = [&source.title, &source.citation, &source.licence, &source.locator];
+        assert!(said.iter().all(|text| !text.is_empty()), "{} is incomplete", source.name);
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../suite");
+    let loaded = Suite::load(&path).unwrap();
+    assert_eq!(loaded.tasks().len(), suite.tasks().len(), "the folder is what is embedded");
+}
+
+#[test]
+fn every_task_builds_from_the_fixtures_and_depends_on_the_seed_alone() {
+    let suite = suite();
+    for task in suite.tasks() {
+        let status = suite.check(task, Some(&fixtures())).unwrap();
+        assert!(matches!(status, Status::Ready { episodes: 1.. }), "{}: {status:?}", task.name);
+        let episodes = build(&suite, task, &fixtures(), 7);
+        assert_eq!(episodes, build(&suite, task, &fixtures(), 7), "{}", task.name);
+        check_episodes(task, &episodes);
+        if task.access != Access::Synthetic {
+            let text = serde_json::to_string_pretty(&episode_to_json(&episodes[0])).unwrap();
+            insta::assert_snapshot!(task.name.clone(), text);
+        }
+    }
+}
+
+fn check_episodes(task: &Task, episodes: &[Episode]) {
+    for episode in episodes {
+        assert_eq!(episode.task, task.path());
+        assert!(!episode.unit.is_empty(), "{}", task.name);
+        let goal = episode.query.as_ref().map(|query| &query.goal);
+        match task.family {
+            Family::Steer => assert!(episode.turns.len() >= 2, "{}", task.name),
+            Family::Align => assert!(matches!(goal, Some(Goal::Choices { .. })), "{}", task.name),
+            Family::Cover => assert!(matches!(goal, Some(Goal::Valid(_))), "{}", task.name),
+        }
+        for text in texts(episode) {
+            assert!(!leaks(text), "{}: {text}", task.name);
+            assert!(!text.contains("\r\n"), "{}: {text:?}", task.name);
+        }
+    }
+}
+
+/// Whether a missing value or a printed Python object shows.
+fn leaks(text: &str) -> bool {
+    let shown = [": None", ": nan", ": NaN", "np.float", "np.int", "<class '"];
+    ["None", "nan", "NaN", "null"].contains(&text) || shown.iter().any(|leak| text.contains(leak))
+}
+
+fn texts(episode: &Episode) -> impl Iterator<Item = &str> {
+    let turns = episode.turns.iter().flat_map(|turn| turn.input.iter().chain([&turn.output]));
+    episode.description.iter().chain(turns).map(String::as_str)
+}
+
+#[test]
+fn fixture_tasks_have_three_wordings_that_all_occur() {
+    let suite = suite();
+    for task in suite.tasks().iter().filter(|task| task.access != Access::Synthetic) {
+        let words: BTreeSet<String> = (0..60)
+            .flat_map(|seed| build(&suite, task, &fixtures(), seed))
+            .filter_map(|episode| episode.description)
+            .collect();
+        let least = if task.family == Family::Cover { 1 } else { 3 };
+        assert!(words.len() >= least, "{}: {words:?}", task.name);
+    }
+}
+
+#[test]
+fn missing_files_are_named_with_their_place() {
+    let suite = suite();
+    for task in suite.tasks().iter().filter(|task| task.access != Access::Synthetic) {
+        let Status::Missing { missing } = suite.check(task, None).unwrap() else {
+            panic!("{} needs no files", task.name)
+        };
+        for file in missing {
+            assert!(file.file.contains('/') && file.place.len() > 10, "{file:?}");
+        }
+    }
+}
+
+#[test]
+fn the_listing_has_the_fields_that_scripts_rely_on() {
+    let suite = suite();
+    let task = suite.matching("polis_vote").unwrap()[0];
+    let row = serde_json::to_value(task).unwrap();
+    let expected = serde_json::json!({
+        "name": "polis_vote", "family": "steer", "kind": "individual", "split": "train",
+        "source": "polis", "licence": "CC BY 4.0", "access": "auto",
+    });
+    for (key, value) in expected.as_object().unwrap() {
+        assert_eq!(&row[key], value);
+    }
+    let missing = serde_json::to_value(suite.check(task, None).unwrap()).unwrap();
+    assert_eq!(missing["status"], "missing");
+    assert_eq!(missing["missing"][0]["file"], "polis/*/comments.csv");
+    assert!(missing["missing"][0]["where"].as_str().unwrap().contains("compdemocracy"));
+    assert!(suite.matching("align/*").unwrap().iter().all(|task| task.split == Split::Test));
+}
+
+/// What tests/golden/data/counts.py counts with pandas: (task, episodes, units, turns).
+const GENUINE: &str = include_str!("../../../tests/golden/data/counts.json");
+
+#[test]
+fn genuine_files_give_the_counts_of_an_independent_reader() {
+    let Some(data) = genuine() else { return };
+    let golden: serde_json::Value = serde_json::from_str(GENUINE).unwrap();
+    let suite = suite();
+    for task in suite.tasks().iter().filter(|task| task.access != Access::Synthetic) {
+        if let Status::Missing { .. } = suite.check(task, Some(&data)).unwrap() {
+            continue;
+        }
+        let episodes = build(&suite, task, &data, 1);
+        check_episodes(task, &episodes);
+        let Some(counts) = golden.get(&task.name) else { continue };
+        let units: HashSet<_> = episodes.iter().map(|episode| &episode.unit).collect();
+        let turns: usize = episodes.iter().map(|episode| episode.turns.len()).sum();
+        let found =
+            serde_json::json!({"episodes": episodes.len(), "units": units.len(), "turns": turns});
+        for (key, count) in counts.as_object().unwrap() {
+            assert_eq!(&found[key], count, "{}: {key}", task.name);
+        }
+    }
+}
