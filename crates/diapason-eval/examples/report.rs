@@ -265,7 +265,7 @@ fn measure_cover(
                 into.cover_at(name, &format!("prompt {unit}"), temperature, &outcome)?;
                 if temperature == 1.0 {
                     into.cover(name, &format!("prompt {unit}"), &outcome)?;
-                    if unit == 0 && shown.len() < 6 {
+                    if unit == 0 {
                         show_samples(shown, name, model.name, &judge, &texts);
                     }
                 }

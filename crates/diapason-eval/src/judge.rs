@@ -116,7 +116,7 @@ fn is_prime(value: u64) -> bool {
     if value < 2 {
         return false;
     }
-    if let Some(base) = BASES.iter().find(|base| value % **base == 0) {
+    if let Some(base) = BASES.iter().find(|base| value.is_multiple_of(**base)) {
         return value == *base;
     }
     let twos = (value - 1).trailing_zeros();
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn primes_agree_with_trial_division() {
         let slow = |value: u64| {
-            value > 1 && (2..value).take_while(|d| d * d <= value).all(|d| value % d != 0)
+            value > 1 && (2..value).take_while(|d| d * d <= value).all(|d| !value.is_multiple_of(d))
         };
         for value in 0..5000 {
             assert_eq!(is_prime(value), slow(value), "{value}");

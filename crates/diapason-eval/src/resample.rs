@@ -50,7 +50,7 @@ impl Matrix {
             times.fill(0);
             for _ in 0..units {
                 // A multiplication maps 32 random bits to 0..U with a bias below U / 2^32.
-                times[(u64::from(stream.next_u32()) * units as u64 >> 32) as usize] += 1;
+                times[((u64::from(stream.next_u32()) * units as u64) >> 32) as usize] += 1;
             }
             self.weighted_sum(times.iter().map(|times| f64::from(*times)), sums);
         }

@@ -3,8 +3,8 @@
 //! Colour never stands alone: every model has a shape too, and every chart says its figures in
 //! words to those who cannot see it.
 
-use super::format::{concat, escape, interval, number, shortened};
-use diapason_flow::{CurvePoint, Estimate};
+use super::format::{concat, escape, interval, number, place, shortened};
+use diapason_flow::CurvePoint;
 
 /// One line of a chart.
 pub(crate) struct Series {
@@ -123,9 +123,9 @@ fn words(labels: &Labels, series: &[Series]) -> String {
             " {}: {} at {}, {} at {}.",
             series.name,
             number(first.value),
-            number(first.x),
+            place(first.x),
             number(last.value),
-            number(last.x)
+            place(last.x)
         ),
         _ => String::new(),
     };
@@ -133,11 +133,11 @@ fn words(labels: &Labels, series: &[Series]) -> String {
 }
 
 fn grid(y: &Scale) -> String {
-    let (ticks, decimals) = y.ticks(4.0, 0.0);
+    let (ticks, decimals) = y.ticks(5.0, 0.0);
     concat(ticks.iter().map(|tick| {
         let place = y.at(*tick);
-        // Rounding may leave a minus before zero.
-        let label = format!("{tick:.decimals$}").replace('-', "−");
+        // Adding zero takes the sign off a negative zero.
+        let label = format!("{:.decimals$}", tick + 0.0).replace('-', "−");
         let (right, text, baseline) = (WIDTH - RIGHT, LEFT - 6.0, place + 4.0);
         format!(
             "<path class=\"grid\" d=\"M{LEFT} {place:.1}H{right}\"/>\
@@ -186,37 +186,55 @@ fn line(series: &Series, x: &Scale, y: &Scale) -> String {
     format!("<polyline class=\"line m{}\" points=\"{path}\"/>{}", slot % 8, concat(marks))
 }
 
-/// One dot with an interval for every model: `(slot, name, figure)`.
-pub(crate) fn dots(labels: &Labels, rows: &[(usize, &str, Estimate)]) -> String {
-    const NAME: f64 = 104.0;
+/// One row of a dot chart.
+pub(crate) struct Dot<'a> {
+    /// Colour and shape.
+    pub slot: usize,
+    /// Name of the model.
+    pub name: &'a str,
+    /// Where the dot stands.
+    pub value: f64,
+    /// Where its whiskers end.
+    pub ci95: [f64; 2],
+    /// The figure printed at the right.
+    pub figure: String,
+}
+
+/// One dot with an interval for every model, and a line at zero if the scale holds it.
+pub(crate) fn dots(labels: &Labels, rows: &[Dot]) -> String {
+    const NAME: f64 = 122.0;
+    const FIGURE: f64 = 52.0;
     const ROW: f64 = 27.0;
-    let bounds = rows.iter().flat_map(|(_, _, e)| [e.value, e.ci95[0], e.ci95[1]]);
-    let x = Scale::over(bounds, 0.06, (NAME, WIDTH - RIGHT));
+    let bounds = rows.iter().flat_map(|row| [row.value, row.ci95[0], row.ci95[1]]);
+    let x = Scale::over(bounds, 0.06, (NAME, WIDTH - FIGURE));
     let base = TOP + ROW * rows.len() as f64;
     let (ticks, decimals) = x.ticks(4.0, 0.0);
     let grid = concat(ticks.iter().map(|tick| {
         let (place, below) = (x.at(*tick), base + 14.0);
-        let label = format!("{tick:.decimals$}").replace('-', "−");
+        let class = if *tick == 0.0 { "zero" } else { "grid" };
+        let label = format!("{:.decimals$}", tick + 0.0).replace('-', "−");
         format!(
-            "<path class=\"grid\" d=\"M{place:.1} {TOP}V{base}\"/>\
+            "<path class=\"{class}\" d=\"M{place:.1} {TOP}V{base}\"/>\
              <text class=\"tick mid\" x=\"{place:.1}\" y=\"{below}\">{label}</text>"
         )
     }));
-    let body = concat(rows.iter().enumerate().map(|(index, (slot, name, estimate))| {
+    let body = concat(rows.iter().enumerate().map(|(index, row)| {
         let y = TOP + ROW * (index as f64 + 0.5);
-        let (low, high, end, text) =
-            (x.at(estimate.ci95[0]), x.at(estimate.ci95[1]), NAME - 10.0, y + 4.0);
-        let name = escape(&shortened(name, 16));
+        let (low, high, text) = (x.at(row.ci95[0]), x.at(row.ci95[1]), y + 4.0);
+        let (name, slot) = (escape(&shortened(row.name, 17)), row.slot % 8);
         format!(
-            "<text class=\"name end\" x=\"{end}\" y=\"{text}\">{name}</text>\
-             <path class=\"whisker m{}\" d=\"M{low:.1} {y}H{high:.1}\"/>{}",
-            slot % 8,
-            mark(*slot, x.at(estimate.value), y, 5.0)
+            "<text class=\"name end\" x=\"{}\" y=\"{text}\">{name}</text>\
+             <path class=\"whisker m{slot}\" d=\"M{low:.1} {y}H{high:.1}\"/>{}\
+             <text class=\"figure end\" x=\"{WIDTH}\" y=\"{text}\">{}</text>",
+            NAME - 12.0,
+            mark(row.slot, x.at(row.value), y, 5.0),
+            row.figure
         )
     }));
-    let words = concat(rows.iter().map(|(_, name, estimate)| {
-        format!(" {name}: {}.", interval(estimate.value, estimate.ci95))
-    }));
+    let words =
+        concat(rows.iter().map(|row| {
+            format!(" {}: {}, {}.", row.name, row.figure, interval(row.value, row.ci95))
+        }));
     let words = format!("{}.{words}", labels.title);
     figure(labels, &words, (WIDTH, base + 20.0), &concat([grid, body]))
 }

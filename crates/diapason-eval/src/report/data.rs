@@ -70,13 +70,13 @@ pub struct ModelInfo {
     #[serde(default)]
     pub description: String,
     /// Number of parameters, if known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<u64>,
     /// Tokens it was tuned on, if known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trained_tokens: Option<u64>,
     /// Seconds its tuning took, if known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
 }
 

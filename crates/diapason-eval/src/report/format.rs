@@ -27,6 +27,11 @@ pub(crate) fn escape_lines(text: &str) -> String {
     text.lines().map(escape).collect::<Vec<_>>().join("\n")
 }
 
+/// A place of an axis: whole numbers stay whole.
+pub(crate) fn place(value: f64) -> String {
+    if value.fract() == 0.0 { format!("{value:.0}") } else { number(value) }
+}
+
 /// The first `limit` characters, with an ellipsis if there are more.
 pub(crate) fn shortened(text: &str, limit: usize) -> String {
     let mut characters = text.chars();
@@ -42,7 +47,7 @@ pub(crate) fn number(value: f64) -> String {
 /// A value and its interval, all to the same place: `0.0120 [0.0100, 0.0150]`.
 pub(crate) fn interval(value: f64, ci95: [f64; 2]) -> String {
     let [value, low, high] = together(value, ci95);
-    format!("{value} [{low}, {high}]")
+    format!("{value}\u{a0}[{low},\u{a0}{high}]")
 }
 
 /// A figure as value and interval; one unit has no interval.
@@ -72,9 +77,12 @@ pub(crate) fn whole(value: u64) -> String {
     grouped
 }
 
+/// All to the place that gives the value three digits; a value lost inside its interval takes the
+/// place of the interval's larger bound.
 fn together(value: f64, [low, high]: [f64; 2]) -> [String; 3] {
     let largest = value.abs().max(low.abs()).max(high.abs());
-    [value, low, high].map(|value| with_digits(value, decimals(largest)))
+    let leading = if value.abs() >= 0.1 * largest { value } else { largest };
+    [value, low, high].map(|value| with_digits(value, decimals(leading)))
 }
 
 /// Decimals that show three significant digits of a value; `None` where only powers of ten help.
@@ -129,8 +137,8 @@ mod tests {
         ] {
             assert_eq!(number(value), text);
         }
-        assert_eq!(interval(0.012, [0.0101, 0.0149]), "0.0120 [0.0101, 0.0149]");
-        assert_eq!(interval(-0.0001, [-0.2, 0.1]), "0.000 [−0.200, 0.100]");
+        assert_eq!(interval(0.012, [0.0101, 0.0149]), "0.0120\u{a0}[0.0101,\u{a0}0.0149]");
+        assert_eq!(interval(-0.0001, [-0.2, 0.1]), "0.000\u{a0}[−0.200,\u{a0}0.100]");
         assert_eq!(p_value(0.0005), "&lt; 0.001");
         assert_eq!(whole(1234567), "1\u{202F}234\u{202F}567");
     }

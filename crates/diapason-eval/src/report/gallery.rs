@@ -6,8 +6,8 @@ use super::{Distribution, SampleGrid, SampleText};
 
 /// Most questions and prompts shown; the others are in the JSON.
 pub(crate) const SHOWN: usize = 12;
-/// Most distinct texts shown of one model's draws.
-const TEXTS: usize = 36;
+/// Most distinct texts shown of one model's draws: valid ones, and others.
+const TEXTS: [usize; 2] = [28, 6];
 
 const WIDTH: f64 = 360.0;
 const BAR: f64 = 8.0;
@@ -29,38 +29,44 @@ fn distribution(question: &Distribution, names: &[&str]) -> String {
     let values = question.target.iter().chain(bars.iter().flat_map(|(_, bars)| bars.iter()));
     let largest = values.copied().fold(1e-9, f64::max);
     let room = BAR * bars.len() as f64 + 4.0;
-    let mut y = 4.0;
-    let mut body = String::new();
-    let mut words = String::new();
-    for (index, (option, target)) in question.options.iter().zip(&question.target).enumerate() {
-        let (field, top) = (target / largest * (WIDTH - 60.0), y + LABEL);
-        let percent = 100.0 * target;
-        body += &format!(
-            "<text class=\"option\" x=\"0\" y=\"{:.1}\">{}</text>\
-             <text class=\"tick end\" x=\"{WIDTH}\" y=\"{:.1}\">target {percent:.0} %</text>\
-             <rect class=\"target\" x=\"0\" y=\"{top:.1}\" width=\"{field:.1}\" height=\"{room}\"/>\
-             <path class=\"edge\" d=\"M{field:.1} {:.1}v{}\"/>",
-            y + 13.0,
-            escape(&shortened(option, 34)),
-            y + 13.0,
-            top - 2.0,
-            room + 4.0
-        );
-        words += &format!(" {option}: target {percent:.0} %");
-        for (row, (slot, bars)) in bars.iter().enumerate() {
+    let step = LABEL + room + GAP;
+    let options = || question.options.iter().zip(&question.target).enumerate();
+    let body = concat(options().map(|(index, (option, target))| {
+        let top = 4.0 + step * index as f64;
+        let bars = bars.iter().enumerate().map(|(row, (slot, bars))| {
             let probability = bars.get(index).copied().unwrap_or(0.0);
-            body += &bar(*slot, probability, largest, top + 2.0 + BAR * row as f64);
-            words += &format!(", {} {:.0} %", names[*slot], 100.0 * probability);
-        }
-        words.push('.');
-        y = top + room + GAP;
-    }
+            bar(*slot, probability, largest, top + LABEL + 2.0 + BAR * row as f64)
+        });
+        concat([field(option, *target, largest, (top, room)), concat(bars)])
+    }));
+    let words = concat(options().map(|(index, (option, target))| {
+        let models = concat(bars.iter().map(|(slot, bars)| {
+            let percent = 100.0 * bars.get(index).copied().unwrap_or(0.0);
+            format!(", {} {percent:.0} %", names[*slot])
+        }));
+        format!("{option}: target {:.0} %{models}. ", 100.0 * target)
+    }));
     format!(
         "<figure class=\"card\"><figcaption>{} <small>{}</small></figcaption>\
-         <svg viewBox=\"0 0 {WIDTH} {y:.0}\" role=\"img\" aria-label=\"{}\">{body}</svg></figure>\n",
+         <svg viewBox=\"0 0 {WIDTH} {:.0}\" role=\"img\" aria-label=\"{}\">{body}</svg></figure>\n",
         escape(&question.task),
         escape(&shortened(&question.prompt, 180)),
-        escape(&words)
+        4.0 + step * question.options.len() as f64,
+        escape(words.trim_end())
+    )
+}
+
+/// The label and target of one option: a grey field that ends in an edge.
+fn field(option: &str, target: f64, largest: f64, (top, room): (f64, f64)) -> String {
+    let (text, field) = (top + 13.0, target / largest * (WIDTH - 60.0));
+    let (below, edge, tall) = (top + LABEL, top + LABEL - 2.0, room + 4.0);
+    format!(
+        "<text class=\"option\" x=\"0\" y=\"{text:.1}\">{}</text>\
+         <text class=\"tick end\" x=\"{WIDTH}\" y=\"{text:.1}\">target {:.0} %</text>\
+         <rect class=\"target\" x=\"0\" y=\"{below:.1}\" width=\"{field:.1}\" height=\"{room}\"/>\
+         <path class=\"edge\" d=\"M{field:.1} {edge:.1}v{tall}\"/>",
+        escape(&shortened(option, 34)),
+        100.0 * target
     )
 }
 
@@ -89,7 +95,7 @@ pub(crate) fn samples(grids: &[SampleGrid], names: &[&str]) -> String {
              </figcaption><div class=\"columns\">{}</div></figure>\n",
             escape(&grid.task),
             escape(&shortened(&grid.prompt, 240)),
-            super::format::number(grid.temperature),
+            super::format::place(grid.temperature),
             concat(columns)
         )
     }))
@@ -99,11 +105,13 @@ fn sample_column(slot: usize, name: &str, texts: &[SampleText]) -> String {
     let draws: usize = texts.iter().map(|text| text.count).sum();
     let valid: usize = texts.iter().filter(|text| text.valid).map(|text| text.count).sum();
     let distinct = texts.iter().filter(|text| text.valid).count();
-    let mut sorted: Vec<&SampleText> = texts.iter().collect();
-    sorted.sort_by(|a, b| {
-        b.valid.cmp(&a.valid).then(b.count.cmp(&a.count)).then(a.text.cmp(&b.text))
+    let [good, bad] = [true, false].map(|valid| {
+        let mut some: Vec<&SampleText> = texts.iter().filter(|text| text.valid == valid).collect();
+        some.sort_by(|a, b| b.count.cmp(&a.count).then(a.text.cmp(&b.text)));
+        some
     });
-    let chips = concat(sorted.iter().take(TEXTS).map(|text| {
+    let shown = good.iter().take(TEXTS[0]).chain(bad.iter().take(TEXTS[1]));
+    let chips = concat(shown.map(|text| {
         let (class, mark) = if text.valid { ("chip", "") } else { ("chip invalid", "✕ ") };
         let hint = if text.valid { "valid" } else { "not valid" };
         let times =
@@ -114,10 +122,11 @@ fn sample_column(slot: usize, name: &str, texts: &[SampleText]) -> String {
         };
         format!("<li class=\"{class}\" title=\"{hint}\">{mark}<bdi>{shown}</bdi>{times}</li>")
     }));
-    let more = match sorted.len().saturating_sub(TEXTS) {
-        0 => String::new(),
-        more => format!("<li class=\"more\">and {more} more</li>"),
-    };
+    let more = [(good.len(), TEXTS[0], "valid"), (bad.len(), TEXTS[1], "not valid")];
+    let more =
+        concat(more.into_iter().filter(|(all, shown, _)| all > shown).map(|(all, shown, kind)| {
+            format!("<li class=\"more\">and {} more {kind}</li>", all - shown)
+        }));
     format!(
         "<section class=\"column m{}\"><h4>{}</h4><p class=\"count\">{draws} draws · {valid} valid · \
          <b>{distinct}</b> distinct valid</p><ul class=\"chips\">{chips}{more}</ul></section>",

@@ -7,6 +7,8 @@ mod format;
 mod gallery;
 mod page;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use data::{
     Claim, Distribution, Fact, ModelInfo, ReportData, SampleGrid, SampleText, Seen, TaskNote,

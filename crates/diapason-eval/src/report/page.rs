@@ -1,6 +1,6 @@
 //! The page: what was compared, what was found, and everything behind it.
 
-use super::chart::{Labels, Series, curves, dots};
+use super::chart::{Labels, Series, curves};
 use super::findings::{FAMILIES, Family, findings};
 use super::format::{concat, escape, escape_lines, number, shortened, whole};
 use super::table::{
@@ -8,7 +8,7 @@ use super::table::{
     seen_tag, swatch, tasks_by_model,
 };
 use super::{ReportData, Seen, gallery};
-use crate::{METRICS, metric};
+use crate::{Better, METRICS, metric};
 use diapason_flow::CurvePoint;
 
 /// The whole report as one self-contained HTML page: no scripts, nothing fetched, light and dark,
@@ -39,7 +39,6 @@ fn masthead(data: &ReportData, title: &str, families: &[&Family]) -> String {
     let names = data.names();
     let tasks: usize = families.iter().map(|family| data.tasks(family.name).len()).sum();
     let compared = names.iter().map(|name| model_name(&names, name)).collect::<Vec<_>>().join(" ");
-    let cards = concat(families.iter().filter_map(|family| scorecard(data, family)));
     let links = concat(
         families.iter().map(|family| format!("<a href=\"#{}\">{}</a>", family.name, family.title)),
     );
@@ -49,25 +48,13 @@ fn masthead(data: &ReportData, title: &str, families: &[&Family]) -> String {
          intervals that resample whole units and paired tests on the units the models share.</p>\
          <nav aria-label=\"Sections\">{links}<a href=\"#comparisons\">Comparisons</a>\
          <a href=\"#tasks\">Tasks</a><a href=\"#run\">Run</a></nav></header>\n<main>\
-         <section id=\"findings\"><h2>Findings</h2>{}<div class=\"grid-cards score\">{cards}</div></section>\n",
+         <section id=\"findings\"><h2>Findings</h2>{}</section>\n",
         escape(title),
         names.len(),
         if names.len() == 1 { "" } else { "s" },
         if tasks == 1 { "" } else { "s" },
         findings(data)
     )
-}
-
-fn scorecard(data: &ReportData, family: &Family) -> Option<String> {
-    let (metric, task) = (family.headline(data)?, family.task());
-    let names = data.names();
-    let rows: Vec<_> = names
-        .iter()
-        .enumerate()
-        .filter_map(|(slot, name)| Some((slot, *name, *data.figure(name, &task, metric.name)?)))
-        .collect();
-    let note = format!("{}, mean over tasks; {}", metric.label.to_lowercase(), direction(metric));
-    Some(dots(&Labels { title: family.title, note: &note, x: "" }, &rows))
 }
 
 fn section(data: &ReportData, family: &Family) -> String {
@@ -109,11 +96,14 @@ fn legend(data: &ReportData, reference: &str) -> String {
 
 fn curve_gallery(data: &ReportData, family: &Family) -> String {
     let whole = family.task();
-    let overall =
-        concat(METRICS.iter().filter(|metric| metric.family == family.name).map(|metric| {
-            let title = format!("{} ({})", metric.label, direction(metric));
-            curve_card(data, &whole, metric.name, (&title, "mean over tasks"), family.x)
-        }));
+    let overall = concat(
+        METRICS.iter().filter(|m| m.family == family.name && m.better != Better::Neither).map(
+            |metric| {
+                let title = format!("{} ({})", metric.label, direction(metric));
+                curve_card(data, &whole, metric.name, (&title, "mean over tasks"), family.x)
+            },
+        ),
+    );
     let headline = family.headline(data).map_or("", |metric| metric.name);
     let each = concat(data.tasks(family.name).into_iter().map(|task| {
         let label = metric(task, headline).map_or(headline, |metric| metric.label);
@@ -264,7 +254,8 @@ fn comparison_section(data: &ReportData, families: &[&Family]) -> String {
     format!(
         "<section id=\"comparisons\"><h2>Paired comparisons</h2><p class=\"question\">Differences on the \
          units both models have, first minus second. Intervals resample units; p is a two-sided sign-flip \
-         test on whole units, not adjusted for the number of comparisons.</p>{main}\
+         test on whole units, not adjusted for the number of comparisons; \
+         n units allow no p below 2 / 2<sup>n</sup>.</p>{main}\
          <details><summary>Other metrics</summary>{rest}</details>\
          <details><summary>Task by task</summary>{each}</details></section>\n"
     )
