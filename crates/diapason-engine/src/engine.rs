@@ -95,7 +95,9 @@ fn serve(model: &Model, device: &Device, settings: &EngineSettings, inbox: &Rece
         // What a panic leaves half changed is replaced below before anything else sees it.
         let outcome = catch_unwind(AssertUnwindSafe(|| -> Result<(), LmError> {
             while scheduler.step()? {
-                inbox.try_iter().for_each(|job| scheduler.add(job));
+                for job in inbox.try_iter() {
+                    scheduler.add(job);
+                }
             }
             Ok(())
         }));

@@ -23,7 +23,7 @@ pub(crate) struct Ticket {
 /// The options of one request.
 #[derive(Debug)]
 pub(crate) struct Options {
-    options: Vec<Vec<u32>>,
+    ids: Vec<Vec<u32>>,
     waiting: VecDeque<Wave>,
     /// The wave that runs, with the tokens reserved for it. Waves run one after another: there are
     /// several only if they do not fit the cache together.
@@ -86,7 +86,7 @@ impl Group {
                 waiting: waves(&options, room - prompt).into(),
                 running: None,
                 scores: vec![None; options.len()],
-                options,
+                ids: options,
             }),
             Ask::Trace { from, top } => Work::Trace(Trace { from, top, scores: Vec::new() }),
         };
@@ -109,9 +109,9 @@ impl Group {
         for member in &mut self.members {
             match &mut member.work {
                 Work::Sample(draws) if draws.is_waiting() => return draws.begin(),
-                Work::Score(Options { running: running @ None, waiting, options, .. }) => {
+                Work::Score(Options { running: running @ None, waiting, ids, .. }) => {
                     if let Some(wave) = waiting.pop_front() {
-                        *running = Some((Trie::new(options, &wave.options), wave.tokens));
+                        *running = Some((Trie::new(ids, &wave.options), wave.tokens));
                         return;
                     }
                 }

@@ -5,9 +5,11 @@
 //! So whatever has begun can end, and nothing waits for ever.
 
 use crate::choose::Chooser;
+use crate::draws::Draws;
 use crate::engine::{EngineSettings, Job};
 use crate::group::{Group, Member, Options, Ticket, Work};
 use crate::softmax::LogSoftmax;
+use crate::trie::Trie;
 use diapason_flow::{Answer, LmError};
 use diapason_model::{Cache, Device, Feed, Model, ModelError, NodeId, Want, Workspace};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -100,16 +102,16 @@ impl<'a> Scheduler<'a> {
     /// # Errors
     /// A failure of the model; the only use of the scheduler is then [`Scheduler::fail`].
     pub(crate) fn step(&mut self) -> Result<bool, LmError> {
-        self.settle().map_err(model_failed)?;
+        self.settle().map_err(|problem| model_failed(&problem))?;
         if self.running.is_empty() {
             return Ok(false);
         }
-        let plan = self.plan().map_err(model_failed)?;
+        let plan = self.plan().map_err(|problem| model_failed(&problem))?;
         if plan.is_empty() {
             return Err(LmError::Model("requests wait, but no token can run".to_owned()));
         }
         self.run(&plan)?;
-        self.settle().map_err(model_failed)?;
+        self.settle().map_err(|problem| model_failed(&problem))?;
         Ok(!self.running.is_empty())
     }
 
@@ -229,7 +231,7 @@ impl<'a> Scheduler<'a> {
         };
         self.model
             .extend(self.device, &mut self.cache, &feeds, &mut self.workspace, &mut each)
-            .map_err(model_failed)?;
+            .map_err(|problem| model_failed(&problem))?;
         if damaged {
             let problem = "its logits are not finite numbers\n\nhint: the weights are damaged";
             return Err(LmError::Model(problem.to_owned()));
@@ -264,7 +266,7 @@ impl<'a> Scheduler<'a> {
     }
 }
 
-fn model_failed(problem: ModelError) -> LmError {
+fn model_failed(problem: &ModelError) -> LmError {
     LmError::Model(problem.to_string())
 }
 
@@ -302,7 +304,7 @@ impl Lanes {
     /// Plans the unread token of every running draw.
     fn plan_draws(
         &self,
-        draws: &mut crate::draws::Draws,
+        draws: &mut Draws,
         cache: &mut Cache,
         room: &mut usize,
         plan: &mut Vec<Planned>,
@@ -327,7 +329,7 @@ impl Lanes {
     /// Plans the unread segments of a trie, parents before children.
     fn plan_trie(
         &self,
-        trie: &mut crate::trie::Trie,
+        trie: &mut Trie,
         cache: &mut Cache,
         room: &mut usize,
         plan: &mut Vec<Planned>,

@@ -80,27 +80,18 @@ fn read_weights(dir: &Path, arch: &Arch, layout: &Layout) -> Result<Vec<f32>, Mo
     let mut found = tensors_of(&maps)?;
     let mut plan = Vec::with_capacity(layout.tensors.len());
     for spec in &layout.tensors {
-        let (path, view) = found
-            .remove(&spec.name)
-            .ok_or_else(|| ModelError::TensorMissing {
-                path: dir.to_owned(),
-                tensor: spec.name.clone(),
-            })?;
+        let (path, view) = found.remove(&spec.name).ok_or_else(|| ModelError::TensorMissing {
+            path: dir.to_owned(),
+            tensor: spec.name.clone(),
+        })?;
         check(path, &spec.name, &spec.shape, &view)?;
         plan.push((view, spec.range.clone()));
     }
-    let tied_head = if arch.tied {
-        found.remove("lm_head.weight")
-    } else {
-        None
-    };
+    let tied_head = if arch.tied { found.remove("lm_head.weight") } else { None };
     // A table that old checkpoints carry along; it follows from `rope_theta`.
     found.retain(|name, _| !name.ends_with(".rotary_emb.inv_freq"));
     if let Some((tensor, (path, _))) = found.pop_first() {
-        return Err(ModelError::TensorUnknown {
-            path: path.to_owned(),
-            tensor,
-        });
+        return Err(ModelError::TensorUnknown { path: path.to_owned(), tensor });
     }
     let mut weights = vec![0.0; layout.len];
     for (view, range) in plan {
@@ -118,10 +109,7 @@ fn tensors_of(
 ) -> Result<BTreeMap<String, (&Path, TensorView<'_>)>, ModelError> {
     let mut found = BTreeMap::new();
     for (path, map) in maps {
-        let damaged = |problem| ModelError::Damaged {
-            path: path.clone(),
-            problem,
-        };
+        let damaged = |problem| ModelError::Damaged { path: path.clone(), problem };
         let tensors = SafeTensors::deserialize(map).map_err(|error| damaged(error.to_string()))?;
         for (name, view) in tensors.tensors() {
             let problem = format!("`{name}` is also in another shard");
@@ -148,10 +136,7 @@ fn check_tied_head(
     }
     let problem = "`tie_word_embeddings` is true, but `lm_head.weight` differs from \
                    `model.embed_tokens.weight`";
-    Err(ModelError::Damaged {
-        path: path.to_owned(),
-        problem: problem.to_owned(),
-    })
+    Err(ModelError::Damaged { path: path.to_owned(), problem: problem.to_owned() })
 }
 
 /// The files that hold the weights: the single one, or the shards that the index names.
@@ -161,22 +146,16 @@ fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, ModelError> {
         return Ok(vec![single]);
     }
     if !index.exists() {
-        return Err(ModelError::NoWeights {
-            path: dir.to_owned(),
-        });
+        return Err(ModelError::NoWeights { path: dir.to_owned() });
     }
     let content = read_json(&index)?;
-    let damaged = |problem: &str| ModelError::Damaged {
-        path: index.clone(),
-        problem: problem.to_owned(),
-    };
+    let damaged =
+        |problem: &str| ModelError::Damaged { path: index.clone(), problem: problem.to_owned() };
     let map = content.get("weight_map").and_then(Value::as_object);
     let map = map.ok_or_else(|| damaged("it has no object `weight_map`"))?;
     let mut files = BTreeSet::new();
     for file in map.values() {
-        let name = file
-            .as_str()
-            .ok_or_else(|| damaged("a value of `weight_map` is no text"))?;
+        let name = file.as_str().ok_or_else(|| damaged("a value of `weight_map` is no text"))?;
         // An index comes from outside: it may name files of its own folder only.
         if Path::new(name).file_name() != Some(name.as_ref()) {
             return Err(damaged(&format!("`{name}` is not a plain file name")));
@@ -187,11 +166,7 @@ fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, ModelError> {
 }
 
 fn map_file(path: &Path) -> Result<Mmap, ModelError> {
-    let read = |source| ModelError::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    };
+    let read = |source| ModelError::Io { action: "read", path: path.to_owned(), source };
     let file = File::open(path).map_err(read)?;
     // SAFETY: the map is only read, and dropped before the function that asked for it returns.
     // Another process could truncate the file meanwhile, which would end this one with SIGBUS;
@@ -208,20 +183,11 @@ fn check(
     let (path, tensor) = (path.to_owned(), name.to_owned());
     if view.shape() != expected {
         let (expected, found) = (expected.to_vec(), view.shape().to_vec());
-        return Err(ModelError::TensorShape {
-            path,
-            tensor,
-            expected,
-            found,
-        });
+        return Err(ModelError::TensorShape { path, tensor, expected, found });
     }
     match view.dtype() {
         Dtype::F32 | Dtype::F16 | Dtype::BF16 => Ok(()),
-        other => Err(ModelError::TensorDtype {
-            path,
-            tensor,
-            found: format!("{other:?}"),
-        }),
+        other => Err(ModelError::TensorDtype { path, tensor, found: format!("{other:?}") }),
     }
 }
 
@@ -274,11 +240,7 @@ fn write_weights(path: &Path, layout: &Layout, weights: &[f32]) -> Result<(), Mo
         }
         Ok(())
     })
-    .map_err(|source| ModelError::Io {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    })
+    .map_err(|source| ModelError::Io { action: "write", path: path.to_owned(), source })
 }
 
 /// The safetensors header: the tensors of the layout, whose order is the order of the data.
@@ -286,11 +248,7 @@ fn write_weights(path: &Path, layout: &Layout, weights: &[f32]) -> Result<(), Mo
 fn header(layout: &Layout) -> io::Result<Vec<u8>> {
     let tensors = layout.tensors.iter().map(|spec| {
         let data_offsets = (spec.range.start * 4, spec.range.end * 4);
-        let info = TensorInfo {
-            dtype: Dtype::F32,
-            shape: spec.shape.clone(),
-            data_offsets,
-        };
+        let info = TensorInfo { dtype: Dtype::F32, shape: spec.shape.clone(), data_offsets };
         (spec.name.clone(), info)
     });
     let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
@@ -317,11 +275,7 @@ fn write_json(path: &Path, value: &Value) -> Result<(), ModelError> {
         serde_json::to_writer_pretty(&mut *out, value)?;
         out.write_all(b"\n")
     })
-    .map_err(|source| ModelError::Io {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    })
+    .map_err(|source| ModelError::Io { action: "write", path: path.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -20,10 +20,7 @@ pub struct Family {
 /// Every family that [`Arch::from_config`] reads and [`Arch::to_config`] writes.
 ///
 /// `llama` is any Llama-shaped decoder: Llama 2, TinyLlama, SmolLM, SmolLM2.
-pub const FAMILIES: &[Family] = &[Family {
-    name: "llama",
-    architecture: "LlamaForCausalLM",
-}];
+pub const FAMILIES: &[Family] = &[Family { name: "llama", architecture: "LlamaForCausalLM" }];
 
 /// Keys that must be absent, null or one of the listed JSON texts.
 const FIXED: &[(&str, &[&str])] = &[
@@ -85,15 +82,8 @@ impl SpecialIds {
 
     /// The content of `generation_config.json`.
     pub fn to_generation_config(&self) -> Value {
-        let present = self
-            .entries()
-            .into_iter()
-            .filter(|(_, value)| !value.is_null());
-        Value::Object(
-            present
-                .map(|(key, value)| (key.to_owned(), value))
-                .collect(),
-        )
+        let present = self.entries().into_iter().filter(|(_, value)| !value.is_null());
+        Value::Object(present.map(|(key, value)| (key.to_owned(), value)).collect())
     }
 }
 
@@ -110,10 +100,7 @@ impl Arch {
             keys.fixed(key, supported)?;
         }
         keys.full_attention()?;
-        let (width, heads) = (
-            keys.count("hidden_size")?,
-            keys.count("num_attention_heads")?,
-        );
+        let (width, heads) = (keys.count("hidden_size")?, keys.count("num_attention_heads")?);
         let arch = Arch {
             family: family.name.to_owned(),
             width,
@@ -139,10 +126,7 @@ impl Arch {
         let parameters = parameters(&arch);
         if arch.layers > MOST_LAYERS || parameters > MOST_PARAMETERS {
             let problem = format!("{} layers, {parameters:.1e} parameters in all", arch.layers);
-            return Err(ModelError::Damaged {
-                path: path.to_owned(),
-                problem,
-            });
+            return Err(ModelError::Damaged { path: path.to_owned(), problem });
         }
         Ok(arch)
     }
@@ -226,24 +210,17 @@ impl<'a> Keys<'a> {
     }
 
     fn missing(&self, key: &str) -> ModelError {
-        ModelError::ConfigMissing {
-            path: self.path.to_owned(),
-            key: key.to_owned(),
-        }
+        ModelError::ConfigMissing { path: self.path.to_owned(), key: key.to_owned() }
     }
 
     fn family(&self) -> Result<&'static Family, ModelError> {
-        let found = self
-            .get("model_type")
-            .ok_or_else(|| self.missing("model_type"))?;
+        let found = self.get("model_type").ok_or_else(|| self.missing("model_type"))?;
         let name = found.as_str().unwrap_or_default();
         if let Some(family) = FAMILIES.iter().find(|family| family.name == name) {
             return Ok(family);
         }
         let likeness = |family: &&Family| strsim::jaro_winkler(family.name, name);
-        let nearest = FAMILIES
-            .iter()
-            .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let nearest = FAMILIES.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         Err(ModelError::ConfigFamily {
             path: self.path.to_owned(),
             found: found.to_string(),
@@ -285,11 +262,7 @@ impl<'a> Keys<'a> {
     }
 
     fn count_or(&self, key: &str, default: usize) -> Result<usize, ModelError> {
-        if self.get(key).is_some() {
-            self.count(key)
-        } else {
-            Ok(default)
-        }
+        if self.get(key).is_some() { self.count(key) } else { Ok(default) }
     }
 
     fn positive_or(&self, key: &str, default: f32) -> Result<f32, ModelError> {
@@ -315,9 +288,7 @@ impl<'a> Keys<'a> {
         let Some(value) = self.get(key) else {
             return Ok(Vec::new());
         };
-        let listed = value
-            .as_array()
-            .map_or(std::slice::from_ref(value), Vec::as_slice);
+        let listed = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         let id = |one: &Value| one.as_u64().and_then(|id| u32::try_from(id).ok());
         let ids: Option<Vec<u32>> = listed.iter().map(id).collect();
         ids.ok_or_else(|| self.refused(key, value, "a token id or a list of token ids"))
@@ -332,10 +303,7 @@ impl<'a> Keys<'a> {
             let Some(map) = value.as_object() else {
                 return Err(self.refused(key, value, "an object"));
             };
-            let inner = Keys {
-                path: self.path,
-                map,
-            };
+            let inner = Keys { path: self.path, map };
             for kind in ["rope_type", "type"] {
                 if let Some(found) = inner.get(kind).filter(|found| *found != "default") {
                     return Err(self.refused(&format!("{key}.{kind}"), found, "\"default\""));

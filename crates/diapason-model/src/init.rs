@@ -22,9 +22,8 @@ impl Model {
         let residual = DEVIATION / ((2 * arch.layers) as f32).sqrt();
         let mut weights = vec![1.0; layout.len];
         for spec in layout.tensors.iter().filter(|spec| spec.decays()) {
-            let writes_residual = ["o_proj.weight", "down_proj.weight"]
-                .iter()
-                .any(|end| spec.name.ends_with(end));
+            let writes_residual =
+                ["o_proj.weight", "down_proj.weight"].iter().any(|end| spec.name.ends_with(end));
             let deviation = if writes_residual { residual } else { DEVIATION };
             let mut stream = streams.within("init").stream(&spec.name, 0);
             for weight in &mut weights[spec.range.clone()] {
@@ -58,12 +57,7 @@ mod tests {
     }
 
     fn tensor<'a>(model: &'a Model, name: &str) -> &'a [f32] {
-        let spec = model
-            .layout
-            .tensors
-            .iter()
-            .find(|spec| spec.name == name)
-            .unwrap();
+        let spec = model.layout.tensors.iter().find(|spec| spec.name == name).unwrap();
         &model.weights[spec.range.clone()]
     }
 
@@ -77,42 +71,25 @@ mod tests {
         let model = Model::random(arch(), &Streams::new(3)).unwrap();
         let near = |name: &str, expected: f64| {
             let found = deviation(tensor(&model, name));
-            assert!(
-                (found / expected - 1.0).abs() < 0.05,
-                "{name}: {found} against {expected}"
-            );
+            assert!((found / expected - 1.0).abs() < 0.05, "{name}: {found} against {expected}");
         };
         near("model.embed_tokens.weight", 0.02);
         near("model.layers.0.self_attn.q_proj.weight", 0.02);
         near("model.layers.1.mlp.gate_proj.weight", 0.02);
         near("model.layers.1.self_attn.o_proj.weight", 0.01);
         near("model.layers.0.mlp.down_proj.weight", 0.01);
-        assert!(
-            tensor(&model, "model.norm.weight")
-                .iter()
-                .all(|weight| *weight == 1.0)
-        );
+        assert!(tensor(&model, "model.norm.weight").iter().all(|weight| *weight == 1.0));
     }
 
     #[test]
     fn a_tensor_depends_on_the_seed_and_its_name_only() {
         let name = "model.layers.0.self_attn.k_proj.weight";
         let one = Model::random(arch(), &Streams::new(3)).unwrap();
-        let untied = Model::random(
-            Arch {
-                tied: false,
-                layers: 1,
-                ..arch()
-            },
-            &Streams::new(3),
-        )
-        .unwrap();
+        let untied =
+            Model::random(Arch { tied: false, layers: 1, ..arch() }, &Streams::new(3)).unwrap();
         assert_eq!(tensor(&one, name), tensor(&untied, name));
         let other = Model::random(arch(), &Streams::new(4)).unwrap();
         assert_ne!(tensor(&one, name), tensor(&other, name));
-        assert_ne!(
-            tensor(&one, name),
-            tensor(&one, "model.layers.0.self_attn.v_proj.weight")
-        );
+        assert_ne!(tensor(&one, name), tensor(&one, "model.layers.0.self_attn.v_proj.weight"));
     }
 }

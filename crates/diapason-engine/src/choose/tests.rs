@@ -69,8 +69,10 @@ proptest! {
             let below = |end: usize| -> f64 {
                 chooser.weights[..end].iter().map(|weight| f64::from(*weight)).sum()
             };
-            prop_assert!(below(all as usize) <= uniform * total + 1e-9);
-            prop_assert!(below(all as usize + 1) >= uniform * total - 1e-9);
+            // Blocks are summed in f32, so a boundary may move by that much of the mass.
+            let rounding = 1e-6 * total;
+            prop_assert!(below(all as usize) <= uniform * total + rounding);
+            prop_assert!(below(all as usize + 1) >= uniform * total - rounding);
         }
     }
 }

@@ -51,7 +51,7 @@ fn what_does_not_fit_is_refused_with_both_sizes() {
         (20, sample(text(1, 15), Sampling { max_tokens: 7, ..Sampling::default() }), (21, 20)),
     ];
     for (cache, request, (needed, limit)) in cases {
-        match engine(64, cache, 1).ask(&[request.clone()]).unwrap_err() {
+        match engine(64, cache, 1).ask(std::slice::from_ref(&request)).unwrap_err() {
             LmError::Context { index: 0, needed_tokens, limit_tokens } => {
                 assert_eq!((needed_tokens, limit_tokens), (needed, limit), "{request:?}");
             }

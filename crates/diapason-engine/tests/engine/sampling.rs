@@ -17,15 +17,14 @@ fn exact(prompt: &[u32], sampling: &Sampling) -> Vec<f64> {
     let enough = f64::from(sampling.top_p) * mass(&order);
     let kept = (1..=order.len()).find(|kept| mass(&order[..*kept]) >= enough);
     order.truncate(kept.unwrap_or(order.len()));
-    order.retain(|id| weights[*id] >= f64::from(sampling.min_p) * weights[order_first(&weights)]);
+    let largest = weights.iter().copied().fold(0.0, f64::max);
+    order.retain(|id| weights[*id] >= f64::from(sampling.min_p) * largest);
     let total = mass(&order);
     let mut probabilities = vec![0.0; row.len()];
-    order.iter().for_each(|id| probabilities[*id] = weights[*id] / total);
+    for id in order {
+        probabilities[id] = weights[id] / total;
+    }
     probabilities
-}
-
-fn order_first(weights: &[f64]) -> usize {
-    (0..weights.len()).max_by(|a, b| weights[*a].total_cmp(&weights[*b])).expect("not empty")
 }
 
 /// Pearson's statistic over bins of at least five expected draws, the rest in one bin, against the

@@ -39,10 +39,7 @@ fn raw_tensors(model: &Model, dtype: Dtype) -> Vec<Raw> {
         name: spec.name.clone(),
         dtype,
         shape: spec.shape.clone(),
-        bytes: model.weights[spec.range.clone()]
-            .iter()
-            .flat_map(encode)
-            .collect(),
+        bytes: model.weights[spec.range.clone()].iter().flat_map(encode).collect(),
     };
     model.layout.tensors.iter().map(raw).collect()
 }
@@ -67,9 +64,7 @@ fn folder(tied: bool, dtype: Dtype, change: impl FnOnce(&mut Vec<Raw>)) -> (Temp
 }
 
 fn refusal(dir: &TempDir) -> String {
-    Model::load(dir.path())
-        .expect_err("the folder is bad")
-        .to_string()
+    Model::load(dir.path()).expect_err("the folder is bad").to_string()
 }
 
 #[test]
@@ -77,11 +72,7 @@ fn what_is_saved_loads_to_the_same_bits() {
     for tied in [true, false] {
         let dir = tempfile::tempdir().unwrap();
         let model = Model::random(arch(tied), &Streams::new(1)).unwrap();
-        let ids = SpecialIds {
-            begin: Some(1),
-            end: vec![2],
-            pad: None,
-        };
+        let ids = SpecialIds { begin: Some(1), end: vec![2], pad: None };
         model.save(dir.path(), &ids).unwrap();
         let loaded = Model::load(dir.path()).unwrap();
         assert_eq!(loaded.arch, model.arch);
@@ -89,11 +80,7 @@ fn what_is_saved_loads_to_the_same_bits() {
         assert_eq!(SpecialIds::load(dir.path()).unwrap(), ids);
         let bytes = fs::read(dir.path().join(SINGLE)).unwrap();
         model.save(dir.path(), &ids).unwrap();
-        assert_eq!(
-            fs::read(dir.path().join(SINGLE)).unwrap(),
-            bytes,
-            "same weights, same bytes"
-        );
+        assert_eq!(fs::read(dir.path().join(SINGLE)).unwrap(), bytes, "same weights, same bytes");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 }
@@ -134,20 +121,12 @@ fn every_f16_value_converts_exactly() {
             31 => f64::NAN,
             _ => (1.0 + fraction) * 2f64.powi(exponent - 15),
         };
-        let expected = if half & 0x8000 == 0 {
-            magnitude
-        } else {
-            -magnitude
-        };
+        let expected = if half & 0x8000 == 0 { magnitude } else { -magnitude };
         let found = half_to_f32(half);
         if expected.is_nan() {
             assert!(found.is_nan());
         } else {
-            assert_eq!(
-                f64::from(found).to_bits(),
-                expected.to_bits(),
-                "{half:#06x}"
-            );
+            assert_eq!(f64::from(found).to_bits(), expected.to_bits(), "{half:#06x}");
         }
     }
 }
@@ -161,33 +140,18 @@ fn shards_load_as_one() {
     for (number, part) in tensors.chunks(7).enumerate() {
         let file = format!("model-{number:05}-of-00003.safetensors");
         write_raw(&dir.path().join(&file), part);
-        weight_map.extend(
-            part.iter()
-                .map(|raw| (raw.name.clone(), file.clone().into())),
-        );
+        weight_map.extend(part.iter().map(|raw| (raw.name.clone(), file.clone().into())));
     }
-    write_json(
-        &dir.path().join(INDEX),
-        &serde_json::json!({"weight_map": weight_map}),
-    )
-    .unwrap();
+    write_json(&dir.path().join(INDEX), &serde_json::json!({"weight_map": weight_map})).unwrap();
     assert_eq!(Model::load(dir.path()).unwrap().weights, model.weights);
 
     let first = dir.path().join("model-00000-of-00003.safetensors");
     let kept = fs::read(&first).unwrap();
     write_raw(&first, &tensors[..8]);
-    assert!(
-        refusal(&dir).contains("is also in another shard"),
-        "{}",
-        refusal(&dir)
-    );
+    assert!(refusal(&dir).contains("is also in another shard"), "{}", refusal(&dir));
     fs::write(&first, kept).unwrap();
     fs::remove_file(dir.path().join("model-00001-of-00003.safetensors")).unwrap();
-    assert!(
-        refusal(&dir).contains("model-00001-of-00003.safetensors"),
-        "{}",
-        refusal(&dir)
-    );
+    assert!(refusal(&dir).contains("model-00001-of-00003.safetensors"), "{}", refusal(&dir));
 
     let outside = serde_json::json!({"weight_map": {"a": "../model.safetensors"}});
     write_json(&dir.path().join(INDEX), &outside).unwrap();
@@ -198,10 +162,7 @@ fn shards_load_as_one() {
 fn an_output_head_beside_tied_weights_must_equal_the_embedding() {
     let repeat_embedding = |tensors: &mut Vec<Raw>| {
         let name = "lm_head.weight".to_owned();
-        tensors.push(Raw {
-            name,
-            ..tensors[0].clone()
-        });
+        tensors.push(Raw { name, ..tensors[0].clone() });
     };
     let (dir, model) = folder(true, Dtype::F32, repeat_embedding);
     assert_eq!(Model::load(dir.path()).unwrap().weights, model.weights);
@@ -218,10 +179,7 @@ fn bad_tensors_are_refused_by_name() {
         tensors.remove(5);
     });
     let message = refusal(&dir);
-    assert!(
-        message.contains("`model.layers.0.self_attn.o_proj.weight` is missing"),
-        "{message}"
-    );
+    assert!(message.contains("`model.layers.0.self_attn.o_proj.weight` is missing"), "{message}");
 
     let (dir, _) = folder(true, Dtype::F32, |tensors| tensors[2].shape = vec![4, 16]);
     let message = refusal(&dir);
@@ -231,31 +189,19 @@ fn bad_tensors_are_refused_by_name() {
 
     let (dir, _) = folder(true, Dtype::F64, |_| {});
     let message = refusal(&dir);
-    assert!(
-        message.contains("`model.embed_tokens.weight` has the type F64"),
-        "{message}"
-    );
+    assert!(message.contains("`model.embed_tokens.weight` has the type F64"), "{message}");
     assert!(message.contains("F32, F16 or BF16"), "{message}");
 
     let (dir, _) = folder(true, Dtype::F32, |tensors| {
         let name = "model.layers.0.self_attn.q_proj.bias".to_owned();
-        tensors.push(Raw {
-            name,
-            ..tensors[1].clone()
-        });
+        tensors.push(Raw { name, ..tensors[1].clone() });
     });
     let message = refusal(&dir);
-    assert!(
-        message.contains("`model.layers.0.self_attn.q_proj.bias`"),
-        "{message}"
-    );
+    assert!(message.contains("`model.layers.0.self_attn.q_proj.bias`"), "{message}");
 
     let (dir, model) = folder(true, Dtype::F32, |tensors| {
         let name = "model.layers.0.self_attn.rotary_emb.inv_freq".to_owned();
-        tensors.push(Raw {
-            name,
-            ..tensors[1].clone()
-        });
+        tensors.push(Raw { name, ..tensors[1].clone() });
     });
     assert_eq!(Model::load(dir.path()).unwrap().weights, model.weights);
 }
@@ -268,24 +214,15 @@ fn bad_files_are_refused_by_path() {
     for length in [0, 5, 100, whole.len() - 1] {
         fs::write(&path, &whole[..length]).unwrap();
         let message = refusal(&dir);
-        assert!(
-            message.contains("model.safetensors` is damaged"),
-            "{length}: {message}"
-        );
+        assert!(message.contains("model.safetensors` is damaged"), "{length}: {message}");
     }
     fs::remove_file(&path).unwrap();
     let message = refusal(&dir);
-    assert!(
-        message.contains("neither `model.safetensors` nor"),
-        "{message}"
-    );
+    assert!(message.contains("neither `model.safetensors` nor"), "{message}");
 
     fs::write(dir.path().join(CONFIG), "{\"model_type\": ").unwrap();
     assert!(refusal(&dir).contains("config.json` is damaged: EOF while parsing"));
     fs::remove_file(dir.path().join(CONFIG)).unwrap();
     let message = refusal(&dir);
-    assert!(
-        message.contains("cannot read `") && message.contains("config.json"),
-        "{message}"
-    );
+    assert!(message.contains("cannot read `") && message.contains("config.json"), "{message}");
 }

@@ -61,10 +61,7 @@ fn the_transformers_4_form_is_read() {
 
 #[test]
 fn the_transformers_5_form_is_read() {
-    let mut config = with(
-        "rope_parameters",
-        json!({"rope_theta": 1e5, "rope_type": "default"}),
-    );
+    let mut config = with("rope_parameters", json!({"rope_theta": 1e5, "rope_type": "default"}));
     config.as_object_mut().unwrap().remove("rope_theta");
     config.as_object_mut().unwrap().remove("rope_scaling");
     config["layer_types"] = json!(["full_attention", "full_attention"]);
@@ -75,13 +72,9 @@ fn the_transformers_5_form_is_read() {
 #[test]
 fn absent_keys_have_the_defaults_of_transformers() {
     let mut config = smol();
-    for key in [
-        "num_key_value_heads",
-        "rms_norm_eps",
-        "rope_theta",
-        "tie_word_embeddings",
-        "hidden_act",
-    ] {
+    for key in
+        ["num_key_value_heads", "rms_norm_eps", "rope_theta", "tie_word_embeddings", "hidden_act"]
+    {
         config.as_object_mut().unwrap().remove(key);
     }
     let arch = read(&config).unwrap();
@@ -91,30 +84,17 @@ fn absent_keys_have_the_defaults_of_transformers() {
 
 #[test]
 fn what_is_written_reads_back() {
-    let ids = SpecialIds {
-        begin: Some(1),
-        end: vec![2, 5],
-        pad: None,
-    };
+    let ids = SpecialIds { begin: Some(1), end: vec![2, 5], pad: None };
     let arch = read(&smol()).unwrap();
     let config = arch.to_config(&ids);
     assert_eq!(read(&config).unwrap(), arch);
-    assert_eq!(
-        SpecialIds::from_config(&config, Path::new("c")).unwrap(),
-        ids
-    );
+    assert_eq!(SpecialIds::from_config(&config, Path::new("c")).unwrap(), ids);
     assert_eq!(config["rms_norm_eps"].to_string(), "0.00001");
     assert_eq!(config["eos_token_id"], json!([2, 5]));
     let generation = ids.to_generation_config();
-    assert_eq!(
-        generation,
-        json!({"bos_token_id": 1, "eos_token_id": [2, 5]})
-    );
+    assert_eq!(generation, json!({"bos_token_id": 1, "eos_token_id": [2, 5]}));
     for family in FAMILIES {
-        let of_family = Arch {
-            family: family.name.to_owned(),
-            ..arch.clone()
-        };
+        let of_family = Arch { family: family.name.to_owned(), ..arch.clone() };
         let config = of_family.to_config(&SpecialIds::default());
         assert_eq!(config["architectures"], json!([family.architecture]));
         assert_eq!(read(&config).unwrap(), of_family);
@@ -123,27 +103,11 @@ fn what_is_written_reads_back() {
 
 /// A key, a value as JSON, and what the refusal says.
 const REFUSALS: [(&str, &str, &str); 20] = [
-    (
-        "attention_bias",
-        "true",
-        "`attention_bias` is true; supported: false",
-    ),
+    ("attention_bias", "true", "`attention_bias` is true; supported: false"),
     ("mlp_bias", "true", "`mlp_bias` is true; supported: false"),
-    (
-        "hidden_act",
-        "\"gelu\"",
-        "`hidden_act` is \"gelu\"; supported: \"silu\" or \"swish\"",
-    ),
-    (
-        "sliding_window",
-        "4096",
-        "`sliding_window` is 4096; supported: null",
-    ),
-    (
-        "rope_interleaved",
-        "true",
-        "`rope_interleaved` is true; supported: false",
-    ),
+    ("hidden_act", "\"gelu\"", "`hidden_act` is \"gelu\"; supported: \"silu\" or \"swish\""),
+    ("sliding_window", "4096", "`sliding_window` is 4096; supported: null"),
+    ("rope_interleaved", "true", "`rope_interleaved` is true; supported: false"),
     (
         "rope_scaling",
         r#"{"rope_type": "llama3", "factor": 8.0}"#,
@@ -169,42 +133,14 @@ const REFUSALS: [(&str, &str, &str); 20] = [
         r#"["full_attention", "sliding_attention"]"#,
         "`layer_types` is \"sliding_attention\"; supported: \"full_attention\"",
     ),
-    (
-        "quantization_config",
-        r#"{"bits": 4}"#,
-        "`quantization_config` is {\"bits\":4}",
-    ),
-    (
-        "hidden_size",
-        "0",
-        "`hidden_size` is 0; supported: a whole number in 1..=",
-    ),
-    (
-        "hidden_size",
-        "\"wide\"",
-        "`hidden_size` is \"wide\"; supported: a whole number in 1..=",
-    ),
-    (
-        "num_key_value_heads",
-        "4",
-        "supported: a divisor of num_attention_heads (9)",
-    ),
-    (
-        "head_dim",
-        "63",
-        "`head_dim` is 63; supported: an even number",
-    ),
-    (
-        "rope_theta",
-        "-1.0",
-        "`rope_theta` is -1.0; supported: a positive number",
-    ),
+    ("quantization_config", r#"{"bits": 4}"#, "`quantization_config` is {\"bits\":4}"),
+    ("hidden_size", "0", "`hidden_size` is 0; supported: a whole number in 1..="),
+    ("hidden_size", "\"wide\"", "`hidden_size` is \"wide\"; supported: a whole number in 1..="),
+    ("num_key_value_heads", "4", "supported: a divisor of num_attention_heads (9)"),
+    ("head_dim", "63", "`head_dim` is 63; supported: an even number"),
+    ("rope_theta", "-1.0", "`rope_theta` is -1.0; supported: a positive number"),
     ("num_hidden_layers", "1000000", "1000000 layers"),
-    (
-        "model_type",
-        "\"lama\"",
-        "hint: the nearest known family is `llama`",
-    ),
+    ("model_type", "\"lama\"", "hint: the nearest known family is `llama`"),
     ("model_type", "null", "`model_type` is missing"),
     ("vocab_size", "null", "`vocab_size` is missing"),
 ];
@@ -217,12 +153,7 @@ fn what_the_decoder_cannot_do_is_refused_by_key_and_value() {
         assert!(message.contains(expected), "{message}\nlacks: {expected}");
         assert!(message.contains("m/config.json"), "{message}");
     }
-    assert!(
-        read(&json!([]))
-            .unwrap_err()
-            .to_string()
-            .contains("expected a JSON object")
-    );
+    assert!(read(&json!([])).unwrap_err().to_string().contains("expected a JSON object"));
 }
 
 #[test]
