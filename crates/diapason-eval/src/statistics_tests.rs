@@ -209,6 +209,13 @@ fn the_batch_agrees_with_one_metric_alone() {
     assert_eq!(results(&measured, &streams), results(&measured, &streams));
 }
 
+/// Seconds this thread has spent on a processor; `None` where the system does not say. Unlike the
+/// clock on the wall it does not count waiting for other work on the machine.
+fn busy_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    Some(text.split_whitespace().next()?.parse::<f64>().ok()? * 1e-9)
+}
+
 #[test]
 fn thousands_of_units_and_dozens_of_metrics_take_little_time() {
     let mut stream = Streams::new(8).stream("data", 0);
@@ -218,11 +225,12 @@ fn thousands_of_units_and_dozens_of_metrics_take_little_time() {
         task.figures.insert(format!("m{metric}"), column);
     }
     let measured = Measurements { tasks: BTreeMap::from([("steer/big".into(), task)]) };
-    let begun = std::time::Instant::now();
+    let begun = busy_seconds();
     let found = results(&measured, &Streams::new(8));
-    let taken = begun.elapsed();
     assert_eq!(found.figures["steer/big"].len(), 24);
-    println!("24 metrics of 3000 units: {taken:?}");
-    // Generous: unoptimised builds on busy machines pass, quadratic work does not.
-    assert!(taken.as_secs() < 20, "{taken:?}");
+    if let (Some(begun), Some(ended)) = (begun, busy_seconds()) {
+        println!("24 metrics of 3000 units: {:.2} s", ended - begun);
+        // Release builds take 0.2 s; unoptimised ones pass too, quadratic work does not.
+        assert!(ended - begun < 10.0, "{} s", ended - begun);
+    }
 }

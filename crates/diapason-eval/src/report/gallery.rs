@@ -10,7 +10,7 @@ pub(crate) const SHOWN: usize = 12;
 const TEXTS: [usize; 2] = [28, 6];
 
 const WIDTH: f64 = 360.0;
-const BAR: f64 = 8.0;
+const BAR: f64 = 11.0;
 const LABEL: f64 = 20.0;
 const GAP: f64 = 10.0;
 
@@ -72,13 +72,13 @@ fn field(option: &str, target: f64, largest: f64, (top, room): (f64, f64)) -> St
 
 fn bar(slot: usize, probability: f64, largest: f64, y: f64) -> String {
     let width = probability / largest * (WIDTH - 60.0);
-    let (tall, middle, text) = (BAR - 2.0, y + BAR / 2.0 - 1.0, width + 14.0);
+    let (tall, middle) = (BAR - 3.0, y + (BAR - 3.0) / 2.0);
     format!(
         "<rect class=\"bar m{}\" x=\"0\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{tall}\"/>{}\
-         <text class=\"tiny\" x=\"{text:.1}\" y=\"{:.1}\">{:.0}</text>",
+         <text class=\"tiny end\" x=\"{WIDTH}\" y=\"{:.1}\">{:.0} %</text>",
         slot % 8,
-        mark(slot, width + 7.0, middle, 2.6),
-        middle + 3.0,
+        mark(slot, width + 7.0, middle, 3.0),
+        middle + 3.5,
         100.0 * probability
     )
 }

@@ -205,7 +205,7 @@ fn alignment_gallery(data: &ReportData) -> String {
                   width=\"11\" height=\"12\"/><path class=\"edge\" d=\"M11 0v12\"/></svg>target";
     format!(
         "<h3>Target and models</h3><p class=\"key\">Grey is the target: a bar that ends at its edge is \
-         right. Numbers are percent.{}</p>{}{}",
+         right.{}</p>{}{}",
         left_out(data.distributions.len()),
         legend(data, target),
         gallery::distributions(&data.distributions, &data.names())

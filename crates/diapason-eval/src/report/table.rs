@@ -158,7 +158,9 @@ fn heading(metric: &Metric) -> String {
         Better::Neither => "",
     };
     let (label, hint) = (escape(metric.label), direction(metric));
-    format!("<th scope=\"col\">{label} <span class=\"arrow\" title=\"{hint}\">{arrow}</span></th>")
+    format!(
+        "<th scope=\"col\">{label}\u{a0}<span class=\"arrow\" title=\"{hint}\">{arrow}</span></th>"
+    )
 }
 
 fn cell(data: &ReportData, names: &[&str], task: &str, metric: &Metric, name: &str) -> String {
