@@ -97,11 +97,16 @@ fn finding(data: &ReportData, family: &Family) -> Option<String> {
         .filter_map(|other| comparison(data, (&task, metric.name), winner, other))
         .collect();
     versus.sort_by(|a, b| a.difference.abs().total_cmp(&b.difference.abs()));
+    let level = versus.iter().filter(|found| holds_zero(found)).map(|found| escape(&found.b));
+    let level = match level.collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => none,
+        level => format!(" (not told apart from {level})"),
+    };
     let versus = concat(versus.iter().map(|found| format!("<li>{}</li>", versus_in_words(found))));
     let main = METRICS.iter().find(|first| first.family == family.name) == Some(metric);
     let measure = if main && !family.measure.is_empty() { family.measure } else { metric.label };
     Some(format!(
-        "<p><b class=\"family\">{}</b> <b>{}</b> {}: {} {measure}, mean over {} task{}.{}</p>\
+        "<p><b class=\"family\">{}</b> <b>{}</b>{level} {}: {} {measure}, mean over {} task{}.{}</p>\
          <ul class=\"versus\">{versus}</ul>{}",
         family.title,
         escape(winner),

@@ -272,7 +272,7 @@ fn task_section(data: &ReportData) -> String {
             escape(task), seen_tag(note.seen), escape(&note.text)
         )
     }));
-    let head = "<th scope=\"col\">Task</th><th scope=\"col\">Training</th><th scope=\"col\">What it is</th>";
+    let head = "<th scope=\"col\">Task</th><th scope=\"col\" class=\"text\">Training</th><th scope=\"col\" class=\"text\">What it is</th>";
     format!(
         "<section id=\"tasks\"><h2>Tasks</h2><p class=\"question\">{} held out: nothing of them was \
          trained on. {} with new instances: their family was trained on, these draws were not.</p>{}\
@@ -300,9 +300,9 @@ fn run_section(data: &ReportData) -> String {
             escape(&info.path)
         ))
     }));
-    let head = "<th scope=\"col\">Model</th><th scope=\"col\">Made by</th><th scope=\"col\">Parameters</th>\
+    let head = "<th scope=\"col\">Model</th><th scope=\"col\" class=\"text\">Made by</th><th scope=\"col\">Parameters</th>\
                 <th scope=\"col\">Tuned on tokens</th><th scope=\"col\">Tuning time</th>\
-                <th scope=\"col\">Stamp</th><th scope=\"col\">Folder</th>";
+                <th scope=\"col\" class=\"text\">Stamp</th><th scope=\"col\" class=\"text\">Folder</th>";
     let facts = concat(data.facts.iter().map(|fact| {
         format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(&fact.label), escape(&fact.value))
     }));

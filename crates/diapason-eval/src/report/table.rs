@@ -189,9 +189,9 @@ pub(crate) fn comparisons(
     shown: impl Fn(&Comparison) -> bool,
 ) -> String {
     let names = data.names();
-    let head = "<th scope=\"col\">Task</th><th scope=\"col\">Metric</th><th scope=\"col\">Models</th>\
+    let head = "<th scope=\"col\">Task</th><th scope=\"col\" class=\"text\">Metric</th><th scope=\"col\" class=\"text\">Models</th>\
                 <th scope=\"col\">Difference</th><th scope=\"col\">p</th><th scope=\"col\">n</th>\
-                <th scope=\"col\">Says</th>";
+                <th scope=\"col\" class=\"text\">Says</th>";
     let mut found: Vec<&Comparison> = data.comparisons.iter().filter(|c| shown(c)).collect();
     let place = |c: &Comparison| {
         let metric =
