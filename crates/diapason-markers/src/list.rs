@@ -24,7 +24,8 @@ pub fn print_list(markers: &Markers) -> String {
     for (name, value) in markers.iter() {
         let name = escape_name(name);
         for value in value.values() {
-            list.push_str(&format!("<{name}> {} </{name}> ", escape(value, is_delimiter)));
+            let value = escape(value, is_delimiter);
+            list.extend(["<", &name, "> ", &value, " </", &name, "> "]);
         }
     }
     if list.is_empty() { list } else { format!("{OPEN} {list}{CLOSE}") }
@@ -110,7 +111,7 @@ fn escape(text: &str, special: impl Fn(char) -> bool) -> String {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
-            _ if special(character) => escaped.push_str(&format!("&#{};", u32::from(character))),
+            _ if special(character) => escaped.extend(["&#", &u32::from(character).to_string(), ";"]),
             _ => escaped.push(character),
         }
     }

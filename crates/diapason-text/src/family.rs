@@ -171,19 +171,18 @@ pub fn family(name: &str) -> Option<&'static Family> {
 impl Family {
     /// The first row all of whose tokens `has` knows.
     pub(crate) fn of(has: impl Fn(&str) -> bool) -> Option<&'static Family> {
-        let whole = |family: &&Family| {
-            family.specials.iter().chain(family.marks).all(|string| has(string))
-        };
+        let whole =
+            |family: &&Family| family.specials.iter().chain(family.marks).all(|string| has(string));
         FAMILIES.iter().find(whole)
     }
 
-    /// The row with the smallest share of missing tokens, for an error to name them.
+    /// The row with the smallest share of missing tokens, the simplest of equals, for an error to name them.
     pub(crate) fn nearest(has: impl Fn(&str) -> bool) -> &'static Family {
-        let missing_percent = |family: &&Family| {
+        let distance = |family: &&Family| {
             let missing = family.specials.iter().filter(|string| !has(string)).count();
-            (100 * missing / family.specials.len(), family.marks.len())
+            (100 * missing / family.specials.len(), family.specials.len() + family.marks.len())
         };
-        FAMILIES.iter().min_by_key(missing_percent).expect("the table of families has rows")
+        FAMILIES.iter().min_by_key(distance).expect("the table of families has rows")
     }
 
     /// The row for layouts without role tokens, where nothing but what the tokenizer declares is

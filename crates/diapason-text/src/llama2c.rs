@@ -55,8 +55,8 @@ fn read_entries(bytes: &[u8]) -> Result<Vec<Entry>, String> {
         let length = usize::try_from(i32::from_le_bytes(*length))
             .map_err(|_| format!("token {id} has a negative length"))?;
         let (piece, after) = after.split_at_checked(length).ok_or_else(short)?;
-        let piece = String::from_utf8(piece.to_vec())
-            .map_err(|_| format!("token {id} is not UTF-8"))?;
+        let piece =
+            String::from_utf8(piece.to_vec()).map_err(|_| format!("token {id} is not UTF-8"))?;
         let piece = match id {
             0 => "<unk>".to_owned(),
             1 => "<s>".to_owned(),

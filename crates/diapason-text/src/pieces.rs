@@ -34,12 +34,12 @@ impl Alphabet {
         if metaspace.is_none() && find("ByteFallback").is_none() {
             return None;
         }
-        let prepended = |step: &&Value| {
+        let prepended = |step: &Value| {
             let scheme = step["prepend_scheme"].as_str();
             scheme.map_or(step["add_prefix_space"] == true, |scheme| scheme != "never")
         };
         let stripped = find("Strip").is_some_and(|step| step["start"].as_u64() > Some(0));
-        let dummy_prefix = stripped || metaspace.is_some_and(|step| prepended(&step));
+        let dummy_prefix = stripped || metaspace.is_some_and(|step| prepended(step));
         Some(Alphabet::SentencePiece { dummy_prefix })
     }
 
@@ -74,10 +74,7 @@ fn stand_ins() -> HashMap<char, u8> {
     let printable = |byte: &u8| matches!(byte, 33..=126 | 161..=172 | 174..=255);
     let others = (0..=255u8).filter(|byte| !printable(byte)).zip(256u32..);
     let shown = (0..=255u8).filter(printable).map(|byte| (byte, u32::from(byte)));
-    shown
-        .chain(others)
-        .filter_map(|(byte, code)| Some((char::from_u32(code)?, byte)))
-        .collect()
+    shown.chain(others).filter_map(|(byte, code)| Some((char::from_u32(code)?, byte))).collect()
 }
 
 /// The bytes of every id of a vocabulary.
@@ -202,9 +199,9 @@ mod tests {
 
     /// Every byte as one token, and one added token.
     fn bytes_only() -> Arc<Pieces> {
-        let bytes = stand_ins().into_iter().map(|(character, byte)| {
-            (character.to_string(), u32::from(byte))
-        });
+        let bytes = stand_ins()
+            .into_iter()
+            .map(|(character, byte)| (character.to_string(), u32::from(byte)));
         Arc::new(Pieces::new(Alphabet::ByteLevel, bytes, [("<|é|>".to_owned(), 256)]))
     }
 

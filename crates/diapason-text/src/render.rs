@@ -105,12 +105,7 @@ impl Template {
         }
     }
 
-    fn write_description(
-        &self,
-        page: &mut Page,
-        description: Option<&str>,
-        first: Option<&Asked>,
-    ) {
+    fn write_description(&self, page: &mut Page, description: Option<&str>, first: Option<&Asked>) {
         let Some(frame) = self.frame(Role::Description) else { return };
         let preamble = match self.family.chat.system {
             SystemTurn::Message { preamble, .. } if self.kind == TemplateKind::Chat => preamble,

@@ -5,10 +5,10 @@
 //! merges cannot build one, so no text can forge a turn. Added tokens that the tokenizer declares
 //! as content (`"special": false`, such as Qwen's `<think>`) stay what they are in data.
 
+use crate::TextError;
 use crate::family::Family;
 use crate::pieces::{Alphabet, Decoder, Pieces};
 use crate::template::{MarkerSides, Template, TemplateKind};
-use crate::TextError;
 use diapason_flow::{Marked, Span, Tokens};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -101,10 +101,8 @@ impl Tokenizer {
 
         let names = added.iter().filter(|(_, _, special)| *special).map(|(name, _, _)| &**name);
         let names: Vec<String> = names.chain(template.strings()).map(str::to_owned).collect();
-        let content = template.family.marks;
         let reserved: BTreeMap<String, u32> = names
             .into_iter()
-            .filter(|name| !content.contains(&&**name) || is_special(&added, name))
             .filter_map(|name| Some((name.clone(), vocabulary_id(&value, &added, &name)?)))
             .collect();
         let scaffolding = scaffolding(&template, |name| vocabulary_id(&value, &added, name));
@@ -169,17 +167,12 @@ impl Tokenizer {
 
     /// The tokens that end an output, the template's own terminator first.
     ///
-    /// In `colon` the terminator is the first token of a blank line.
+    /// In `colon` this is the last token of a blank line, which may be a single line end.
     pub fn terminators(&self) -> Vec<u32> {
         let own = self.scaffold_ids(self.template.terminator());
-        let own = own.ok().and_then(|ids| ids.first().copied());
-        let mut terminators: Vec<u32> = own.into_iter().collect();
-        if let Some(end) = self.token_id(&self.template.document_end) {
-            if !terminators.contains(&end) {
-                terminators.push(end);
-            }
-        }
-        terminators
+        let own = own.ok().and_then(|ids| ids.last().copied());
+        let end = self.token_id(&self.template.document_end);
+        own.into_iter().chain(end.filter(|end| own != Some(*end))).collect()
     }
 
     /// Tokenises a rendering span by span. Neighbouring data spans with equal flags are one text;
@@ -198,10 +191,11 @@ impl Tokenizer {
 
     /// Ids of data: special-token strings in it are plain text, no token is added.
     pub fn encode_text(&self, text: &str) -> Result<Vec<u32>, TextError> {
-        let encoding = self.inner.encode_fast(text, false).map_err(|problem| TextError::Encode {
-            text: text.chars().take(60).collect(),
-            problem: problem.to_string(),
-        })?;
+        let encoding =
+            self.inner.encode_fast(text, false).map_err(|problem| TextError::Encode {
+                text: text.chars().take(60).collect(),
+                problem: problem.to_string(),
+            })?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -324,10 +318,6 @@ fn added_tokens(tokenizer: &Value) -> Vec<(String, u32, bool)> {
         .collect()
 }
 
-fn is_special(added: &[(String, u32, bool)], name: &str) -> bool {
-    added.iter().any(|(content, _, special)| content == name && *special)
-}
-
 fn vocabulary_id(tokenizer: &Value, added: &[(String, u32, bool)], name: &str) -> Option<u32> {
     let added = added.iter().find(|(content, _, _)| content == name).map(|(_, id, _)| *id);
     added.or_else(|| tokenizer["model"]["vocab"][name].as_u64().map(|id| id as u32))
@@ -339,7 +329,8 @@ fn declared_begin(tokenizer: &Value, config: &Map<String, Value>) -> Option<Stri
         return token_name(config.get("bos_token"));
     }
     let processor = &tokenizer["post_processor"];
-    let steps = processor["processors"].as_array().map_or(std::slice::from_ref(processor), Vec::as_slice);
+    let steps =
+        processor["processors"].as_array().map_or(std::slice::from_ref(processor), Vec::as_slice);
     let first = steps.iter().find_map(|step| step["single"][0]["SpecialToken"]["id"].as_str());
     first.map(str::to_owned)
 }
@@ -374,8 +365,9 @@ fn set_apart(tokenizer: &mut Value, reserved: &BTreeMap<String, u32>) {
 fn merged(merge: &Value) -> String {
     match merge {
         Value::String(pair) => pair.replacen(' ', "", 1),
-        pair => pair[0].as_str().unwrap_or_default().to_owned()
-            + pair[1].as_str().unwrap_or_default(),
+        pair => {
+            pair[0].as_str().unwrap_or_default().to_owned() + pair[1].as_str().unwrap_or_default()
+        }
     }
 }
 

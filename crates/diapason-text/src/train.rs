@@ -4,17 +4,17 @@
 //! line end, single digits, runs of letters, any other character. A space is thus never part of a
 //! word, and a word in a description is the same token as the word alone in an output.
 
+use crate::TextError;
 use crate::template::TemplateKind;
 use crate::tokenizer::Tokenizer;
-use crate::TextError;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
-use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::TrainerWrapper;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::{AddedToken, SplitDelimiterBehavior};
 
 /// What our own models are scaffolded with: ids 0 to 4 of a trained vocabulary, in this order.

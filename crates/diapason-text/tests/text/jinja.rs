@@ -1,0 +1,65 @@
+//! The exported chat template renders what the renderer renders.
+
+use crate::common::{before_last, episodes};
+use diapason_flow::{Episode, LossPolicy, Markers};
+use diapason_text::{FAMILIES, Template, TemplateKind};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, Value, context};
+use proptest::prelude::*;
+
+/// Messages of an episode under three role names.
+fn messages(episode: &Episode, [description, input, output]: [&str; 3]) -> Vec<Value> {
+    let message = |role: &str, content: &str| context! { role, content };
+    let mut messages: Vec<Value> =
+        episode.description.iter().map(|text| message(description, text)).collect();
+    for turn in &episode.turns {
+        messages.extend(turn.input.iter().map(|text| message(input, text)));
+        messages.push(message(output, &turn.output));
+    }
+    let query = episode.query.as_ref().and_then(|query| query.input.as_ref());
+    messages.extend(query.map(|text| message(input, text)));
+    messages
+}
+
+fn jinja(template: &Template, messages: Vec<Value>, add_generation_prompt: bool) -> String {
+    let mut environment = Environment::new();
+    // As transformers sets them.
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    environment.set_syntax(syntax.unwrap());
+    let source = template.jinja();
+    environment.add_template("chat", &source).unwrap();
+    let chat = environment.get_template("chat").unwrap();
+    chat.render(context! { messages, add_generation_prompt }).unwrap()
+}
+
+const OWN: [&str; 3] = ["description", "input", "output"];
+const CHAT: [&str; 3] = ["system", "user", "assistant"];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn jinja_equals_the_renderer(mut episode in episodes()) {
+        for turn in &mut episode.turns {
+            turn.markers = Markers::default();
+        }
+        let (asked, _) = before_last(&episode);
+        for family in FAMILIES {
+            for (kind, roles) in [
+                (TemplateKind::Spectrum, OWN),
+                (TemplateKind::Chat, CHAT),
+                (TemplateKind::Colon, OWN),
+                (TemplateKind::Plain, OWN),
+            ] {
+                let template = Template::new(kind, family);
+                let whole = template.render(&episode, LossPolicy::EveryOutput).text();
+                prop_assert_eq!(jinja(&template, messages(&episode, roles), false), whole, "{} {}", kind, family.name);
+                let prompt = template.render_prompt(&asked).text();
+                // Without a message nothing says that the roles are those of a chat.
+                let asked = messages(&asked, roles);
+                if kind != TemplateKind::Chat || !asked.is_empty() {
+                    prop_assert_eq!(jinja(&template, asked, true), prompt, "{} {}", kind, family.name);
+                }
+            }
+        }
+    }
+}
