@@ -21,7 +21,8 @@ impl Fingerprint {
     /// The fingerprint of some bytes.
     pub fn of(bytes: &[u8]) -> Self {
         let hash = Sha256::digest(bytes);
-        Fingerprint(hash[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+        let head = hash.iter().take(8).fold(0u64, |head, byte| head << 8 | u64::from(*byte));
+        Fingerprint(format!("{head:016x}"))
     }
 }
 

@@ -46,6 +46,12 @@ pub(super) trait Instance: Sized {
         None
     }
 
+    /// What makes two instances the same one, where instances are few enough to meet again: the
+    /// unit of their episodes, so that an evaluation can leave out what was trained on.
+    fn identity(&self) -> Option<String> {
+        None
+    }
+
     /// Whether nothing is left to draw.
     fn exhausted(&self) -> bool {
         false
@@ -86,7 +92,8 @@ pub(super) fn build<I: Instance>(
     let turns = parameters.turns.unwrap_or(I::TURNS).draw(stream);
     let mut instance = I::new(parameters, told, stream);
 
-    let mut episode = Episode::new(I::NAME, format!("{} {index}", I::NAME));
+    let unit = instance.identity().unwrap_or_else(|| index.to_string());
+    let mut episode = Episode::new(I::NAME, format!("{} {unit}", I::NAME));
     if described {
         let mut wordings = instance.wordings();
         let chosen = match parameters.wording {

@@ -140,6 +140,14 @@ impl Instance for Urn {
         ]
     }
 
+    fn identity(&self) -> Option<String> {
+        let mut contents: Vec<(&String, &usize)> = self.kinds.iter().zip(&self.balls).collect();
+        contents.sort_unstable();
+        let contents: Vec<String> =
+            contents.iter().map(|(kind, balls)| format!("{balls} {kind}")).collect();
+        Some(contents.join(", "))
+    }
+
     fn questions(&self) -> Vec<String> {
         [
             "Draw one ball and say which kind it is, in lower case.",

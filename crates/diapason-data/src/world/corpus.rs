@@ -8,9 +8,8 @@ use diapason_flow::Stream;
 use rand::RngExt;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-const COLORS: [&str; 9] = [
-    "red", "blue", "green", "yellow", "purple", "orange", "brown", "black", "white",
-];
+const COLORS: [&str; 9] =
+    ["red", "blue", "green", "yellow", "purple", "orange", "brown", "black", "white"];
 const BAGS: [&str; 5] = ["bag", "box", "jar", "bowl", "urn"];
 const NAMES: [&str; 8] = ["Ann", "Ben", "Eva", "Jon", "Liv", "Max", "Ida", "Tom"];
 
@@ -26,21 +25,19 @@ pub struct CorpusSettings {
 
 impl Default for CorpusSettings {
     fn default() -> Self {
-        CorpusSettings {
-            documents: 16_000,
-            lines: 6,
-        }
+        CorpusSettings { documents: 16_000, lines: 6 }
     }
 }
 
 /// One document of `lines` lines.
 pub fn document(lines: usize, stream: &mut Stream) -> String {
     let kind = kinds().choose(stream).expect("there are kinds");
-    let writer: fn(&Kind, usize, &mut Stream) -> Vec<String> = match stream.random_range(0..10) {
-        0..2 => facts,
-        2..5 => listing,
-        5..7 => bags,
-        7..9 => tale,
+    let writer: fn(&Kind, usize, &mut Stream) -> Vec<String> = match stream.random_range(0..20) {
+        0..4 => facts,
+        4..10 => listing,
+        10..13 => bags,
+        13..16 => tale,
+        16..18 => manual,
         _ => chant,
     };
     writer(kind, lines, stream).join("\n")
@@ -84,16 +81,12 @@ fn bags(_: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
             .map(|color| (stream.random_range(1..=9), *color))
             .collect();
         let total: usize = counts.iter().map(|(count, _)| count).sum();
-        let balls: Vec<String> = counts
-            .iter()
-            .map(|(count, color)| format!("{count} {color}"))
-            .collect();
+        let balls: Vec<String> =
+            counts.iter().map(|(count, color)| format!("{count} {color}")).collect();
         let bag = pick(&BAGS, stream);
         let name = pick(&NAMES, stream);
-        written.push(format!(
-            "{name} has a {bag} with {} balls. It holds {total}.",
-            balls.join(", ")
-        ));
+        written
+            .push(format!("{name} has a {bag} with {} balls. It holds {total}.", balls.join(", ")));
         let mut ball = stream.random_range(0..total);
         let drawn = counts.iter().find(|(count, _)| {
             let inside = ball < *count;
@@ -101,9 +94,7 @@ fn bags(_: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
             inside
         });
         if let Some((_, color)) = drawn {
-            written.push(format!(
-                "{name} takes a ball from the {bag}. It is {color}."
-            ));
+            written.push(format!("{name} takes a ball from the {bag}. It is {color}."));
         }
     }
     written
@@ -128,11 +119,37 @@ fn tale(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
         .collect()
 }
 
+/// Prose about chance, in the words that people use for it.
+fn manual(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
+    let many = &kind.many;
+    (0..lines)
+        .map(|_| {
+            let number = stream.random_range(1..100);
+            let color = pick(&COLORS, stream);
+            match stream.random_range(0..14) {
+                0 => format!("A fair coin shows heads or tails; each side comes up with probability 0.{number:02}."),
+                1 => "A loaded coin is tossed again and again, and it lands on one side more often.".to_owned(),
+                2 => format!("A wheel with {number} fields is spun; their sizes are fixed but not known."),
+                3 => "Independent draws do not depend on each other, and all outcomes stay possible.".to_owned(),
+                4 => format!("In random draws with replacement a {color} ball is noted and put back into the urn."),
+                5 => format!("The urn holds {number} balls, well mixed. One ball is drawn at random and returned."),
+                6 => format!("A bag contains balls of several kinds, in numbers that are not given; {number} are {color}."),
+                7 => format!("A categorical distribution over some {many} has probabilities that sum to 1."),
+                8 => format!("Each output is one of the {many}, drawn with equal chance."),
+                9 => "Bernoulli trials have two outcomes and a fixed bias. Nobody knows how fair a coin is.".to_owned(),
+                10 => format!("Chance of each field: {number}%. Which of these comes next?"),
+                11 => format!("Answer with that one word in lower case: {color}. Draw one and say which kind it is."),
+                12 => format!("Some {many} were picked uniformly at random, one at a time, by their full names."),
+                _ => "Take a ball out of the box, name it, and toss the coin or spin the wheel once more.".to_owned(),
+            }
+        })
+        .collect()
+}
+
 /// A few words that come back unevenly, as in songs and lists of results.
 fn chant(_: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
-    let words: Vec<String> = (0..stream.random_range(2..=4))
-        .map(|_| nonce_word(false, stream))
-        .collect();
+    let words: Vec<String> =
+        (0..stream.random_range(2..=4)).map(|_| nonce_word(false, stream)).collect();
     (0..lines)
         .map(|_| {
             let sung: Vec<&str> = (0..stream.random_range(3..8))
@@ -147,8 +164,5 @@ fn chant(_: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
 }
 
 fn pick<'items, T: AsRef<str>>(items: &'items [T], stream: &mut Stream) -> &'items str {
-    items
-        .choose(stream)
-        .expect("the lists of the world are not empty")
-        .as_ref()
+    items.choose(stream).expect("the lists of the world are not empty").as_ref()
 }

@@ -31,9 +31,7 @@ pub struct Kind {
 impl Kind {
     /// The singular with its article: `a fruit`, `an animal`.
     pub fn with_article(&self) -> String {
-        let vowel = self
-            .one
-            .starts_with(['a', 'e', 'i', 'o', 'A', 'E', 'I', 'O']);
+        let vowel = self.one.starts_with(['a', 'e', 'i', 'o', 'A', 'E', 'I', 'O']);
         format!("{} {}", if vowel { "an" } else { "a" }, self.one)
     }
 

@@ -9,12 +9,7 @@ fn kinds_are_distinct_and_filled() {
         assert!(names.insert(&kind.one), "{} twice", kind.one);
         assert!(kind.members.len() >= 3, "{}", kind.one);
         let members: HashSet<_> = kind.members.iter().collect();
-        assert_eq!(
-            members.len(),
-            kind.members.len(),
-            "{} repeats a member",
-            kind.one
-        );
+        assert_eq!(members.len(), kind.members.len(), "{} repeats a member", kind.one);
     }
     assert!(kinds().iter().any(|kind| kind.tuned) && kinds().iter().any(|kind| !kind.tuned));
 }

@@ -8,9 +8,7 @@ use diapason_flow::Stream;
 use rand::RngExt;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-const ONSETS: [&str; 14] = [
-    "b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z",
-];
+const ONSETS: [&str; 14] = ["b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z"];
 const VOWELS: [&str; 5] = ["a", "e", "i", "o", "u"];
 const CODAS: [&str; 7] = ["b", "k", "l", "m", "n", "p", "r"];
 
@@ -32,10 +30,8 @@ impl WordPool {
             WordPool::Training => stream.random_range(0..3),
         };
         if style == 0 {
-            let fitting: Vec<_> = kinds()
-                .iter()
-                .filter(|kind| kind.tuned && kind.members.len() >= count)
-                .collect();
+            let fitting: Vec<_> =
+                kinds().iter().filter(|kind| kind.tuned && kind.members.len() >= count).collect();
             if let Some(kind) = fitting.choose(stream) {
                 let mut members: Vec<_> = kind.members.clone();
                 members.shuffle(stream);

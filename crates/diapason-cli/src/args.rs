@@ -1,0 +1,387 @@
+//! The command line. Each verb's `--help` ends with an example.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Post-training that makes language models cover and match whole distributions, and the
+/// measurement to prove it.
+#[derive(Debug, Parser)]
+#[command(name = "diapason", version, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Print errors only.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// How progress is written to stderr.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Threads of the pool; 0 takes every core. Results do not depend on it.
+    #[arg(long, global = true, default_value_t = 0)]
+    pub threads: usize,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// How progress is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Plain lines, or a progress line on a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Train a small model from nothing, tune it four ways, evaluate and compare: the main job
+    #[command(after_help = "Example:\n  diapason quickstart --out /tmp/quickstart")]
+    Quickstart(QuickstartArgs),
+    /// Run a recipe: every stage is a folder, finished stages are reused
+    #[command(after_help = "Example:\n  diapason run recipes/stories260k.toml --set seed=3 --dry-run")]
+    Run(RunArgs),
+    /// The tasks: list, show, check, build
+    #[command(subcommand)]
+    Suite(SuiteVerb),
+    /// Train one model of a recipe
+    #[command(after_help = "Example:\n  diapason train recipes/quickstart.toml --model spectrum --out /tmp/run")]
+    Train(TrainArgs),
+    /// Draw outputs from a model
+    #[command(
+        after_help = "Example:\n  diapason sample --model DIR --description 'a fruit' --output plum -n 5 --seed 1"
+    )]
+    Sample(SampleArgs),
+    /// Probabilities of options, or of every token of a text
+    #[command(
+        after_help = "Example:\n  diapason score --model DIR --description 'a coin' --option heads --option tails --json"
+    )]
+    Score(ScoreArgs),
+    /// Evaluate a model on tasks
+    #[command(
+        after_help = "Example:\n  diapason eval --model DIR --tasks 'align/*' --out /tmp/eval --limit 200"
+    )]
+    Eval(EvalArgs),
+    /// Compare evaluated models in one HTML page
+    #[command(after_help = "Example:\n  diapason report /tmp/a /tmp/b --out report.html")]
+    Report(ReportArgs),
+    /// Look at, make and convert models
+    #[command(subcommand)]
+    Model(ModelVerb),
+    /// Measure speed beside the machine's own limit
+    #[command(subcommand)]
+    Bench(BenchVerb),
+    /// What this machine offers
+    #[command(after_help = "Example:\n  diapason doctor")]
+    Doctor(DoctorArgs),
+}
+
+/// Arguments of `quickstart`.
+#[derive(Debug, Args)]
+pub(crate) struct QuickstartArgs {
+    /// Folder of everything that is made
+    #[arg(long, default_value = "quickstart-out")]
+    pub out: PathBuf,
+    /// Change a setting of the embedded recipe: `--set seed=3`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The recipe file
+    pub recipe: PathBuf,
+    /// Folder of everything that is made; default: `runs/<name of the recipe>`
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Change a setting: `--set train.learning_rate=1e-4`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Print the resolved settings and the stages, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Arguments of `train`.
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// The recipe file
+    pub recipe: PathBuf,
+    /// Which of its models; default: the only one
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Folder of everything that is made; default: `runs/<name of the recipe>`
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Change a setting: `--set train.learning_rate=1e-4`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Continue an interrupted run (also the default; without one it is an error to have none)
+    #[arg(long)]
+    pub resume: bool,
+}
+
+/// Where tasks come from.
+#[derive(Debug, Args)]
+pub(crate) struct SuiteSource {
+    /// A folder of your own tasks and sources instead of the built-in suite
+    #[arg(long, value_name = "DIR")]
+    pub suite: Option<PathBuf>,
+    /// The folder of raw data files
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// Verbs of `suite`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SuiteVerb {
+    /// List the tasks
+    #[command(after_help = "Example:\n  diapason suite ls --json")]
+    Ls {
+        /// Where tasks come from.
+        #[command(flatten)]
+        source: SuiteSource,
+        /// A JSON list
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print one task with its first episode rendered, learned spans marked
+    #[command(after_help = "Example:\n  diapason suite show coinflip")]
+    Show {
+        /// Name of the task
+        task: String,
+        /// Where tasks come from.
+        #[command(flatten)]
+        source: SuiteSource,
+        /// Seed of the episode
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+    /// Say for every task whether it can be built, and if not which file is missing
+    #[command(after_help = "Example:\n  diapason suite check --data ../shared/data")]
+    Check {
+        /// Where tasks come from.
+        #[command(flatten)]
+        source: SuiteSource,
+        /// A JSON list
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write episodes
+    #[command(
+        after_help = "Example:\n  diapason suite build --data ../shared/data --tasks 'polis_*' --out /tmp/episodes"
+    )]
+    Build {
+        /// Where tasks come from.
+        #[command(flatten)]
+        source: SuiteSource,
+        /// The folder to write
+        #[arg(long)]
+        out: PathBuf,
+        /// Which tasks, as a glob over names
+        #[arg(long, default_value = "*")]
+        tasks: String,
+        /// Only one split
+        #[arg(long, value_parser = ["train", "test"])]
+        split: Option<String>,
+        /// Seed of all draws
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// File format
+        #[arg(long, value_parser = ["jsonl", "parquet"], default_value = "jsonl")]
+        format: String,
+        /// At most this many episodes a task
+        #[arg(long)]
+        limit: Option<usize>,
+    },
+}
+
+/// A prompt in the roles of an episode.
+#[derive(Debug, Args)]
+pub(crate) struct PromptArgs {
+    /// The model's folder
+    #[arg(long)]
+    pub model: PathBuf,
+    /// Template of the prompt; default: what the model was tuned with, else `spectrum`
+    #[arg(long)]
+    pub template: Option<String>,
+    /// What the process is, in words
+    #[arg(long)]
+    pub description: Option<String>,
+    /// An input; the k-th input belongs to the k-th output, one more is the question
+    #[arg(long = "input")]
+    pub inputs: Vec<String>,
+    /// An in-context example
+    #[arg(long = "output")]
+    pub outputs: Vec<String>,
+}
+
+/// Arguments of `sample`.
+#[derive(Debug, Args)]
+pub(crate) struct SampleArgs {
+    /// The prompt.
+    #[command(flatten)]
+    pub prompt: PromptArgs,
+    /// Number of draws
+    #[arg(short, default_value_t = 1)]
+    pub n: usize,
+    /// 1 draws from the model's own distribution, 0 is greedy
+    #[arg(long, default_value_t = 1.0)]
+    pub temperature: f32,
+    /// Keep the likeliest tokens up to this mass
+    #[arg(long, default_value_t = 1.0)]
+    pub top_p: f32,
+    /// Keep this many likeliest tokens; 0 keeps all
+    #[arg(long, default_value_t = 0)]
+    pub top_k: usize,
+    /// Keep tokens at least this many times as likely as the likeliest
+    #[arg(long, default_value_t = 0.0)]
+    pub min_p: f32,
+    /// Seed of the draws
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Longest output in tokens
+    #[arg(long, default_value_t = 128)]
+    pub max_tokens: usize,
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `score`.
+#[derive(Debug, Args)]
+pub(crate) struct ScoreArgs {
+    /// The prompt.
+    #[command(flatten)]
+    pub prompt: PromptArgs,
+    /// An option to score as a whole output, terminator included
+    #[arg(long = "option", conflicts_with_all = ["text", "text_file"])]
+    pub options: Vec<String>,
+    /// A plain text to score token by token
+    #[arg(long, conflicts_with = "text_file")]
+    pub text: Option<String>,
+    /// A file with a plain text to score token by token
+    #[arg(long)]
+    pub text_file: Option<PathBuf>,
+    /// Likeliest alternatives to print at every token of a text
+    #[arg(long, default_value_t = 0)]
+    pub top: usize,
+    /// JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `eval`.
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// The model's folder
+    #[arg(long)]
+    pub model: PathBuf,
+    /// Template of the prompts; default: what the model was tuned with, else `colon`
+    #[arg(long)]
+    pub template: Option<String>,
+    /// Which tasks, as a glob over `family/name`, repeatable
+    #[arg(long = "tasks", default_value = "*")]
+    pub tasks: Vec<String>,
+    /// Where tasks come from.
+    #[command(flatten)]
+    pub source: SuiteSource,
+    /// The folder to write
+    #[arg(long)]
+    pub out: PathBuf,
+    /// At most this many episodes a task
+    #[arg(long, default_value_t = 200)]
+    pub limit: usize,
+    /// Seed of episodes and draws
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Folders of evaluated models
+    #[arg(required = true)]
+    pub evaluations: Vec<PathBuf>,
+    /// The HTML file; the figures go beside it as JSON
+    #[arg(long, default_value = "report.html")]
+    pub out: PathBuf,
+}
+
+/// Verbs of `model`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelVerb {
+    /// Print the shape, tensors and size of a checkpoint
+    #[command(after_help = "Example:\n  diapason model inspect DIR")]
+    Inspect {
+        /// The model's folder
+        model: PathBuf,
+        /// JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a model with random weights of a given `config.json`
+    #[command(after_help = "Example:\n  diapason model init config.json --out DIR --seed 1")]
+    Init {
+        /// A Hugging Face `config.json`
+        config: PathBuf,
+        /// The folder to write
+        #[arg(long)]
+        out: PathBuf,
+        /// Seed of the weights
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+    /// Convert a llama2.c checkpoint and tokenizer to the Hugging Face layout
+    #[command(
+        after_help = "Example:\n  diapason model import-llama2c stories260K.bin tok512.bin --out DIR"
+    )]
+    ImportLlama2c {
+        /// The weights, `version 0`
+        weights: PathBuf,
+        /// The tokenizer, such as `tok512.bin`
+        tokenizer: PathBuf,
+        /// The folder to write
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+/// Shape that a benchmark runs on.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// A named shape
+    #[arg(long, value_parser = ["quickstart", "135m"], default_value = "quickstart")]
+    pub shape: String,
+    /// Timed repetitions; the median is printed
+    #[arg(long, default_value_t = 5)]
+    pub repetitions: usize,
+    /// JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Verbs of `bench`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchVerb {
+    /// Training steps
+    #[command(after_help = "Example:\n  diapason bench train --shape 135m --json")]
+    Train(BenchArgs),
+    /// Scoring of choice sets
+    #[command(after_help = "Example:\n  diapason bench score")]
+    Score(BenchArgs),
+    /// Draws of one prompt
+    #[command(after_help = "Example:\n  diapason bench sample")]
+    Sample(BenchArgs),
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The folder of raw data files
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,78 @@
+//! `diapason eval`: one model on tasks of a suite.
+
+use super::Session;
+use crate::args::EvalArgs;
+use crate::evaluate::{Subject, TaskSet, evaluate_task};
+use crate::pipeline::template_kind;
+use crate::settings::Evaluate;
+use anyhow::bail;
+use diapason_data::{Status, Suite};
+use diapason_eval::{Measurements, ModelInfo, ReportData};
+use diapason_flow::{Artifact, Stamp, Streams};
+use diapason_text::{TemplateKind, Tokenizer};
+
+/// Evaluates a model; an interrupted evaluation goes on where it stopped.
+pub(crate) fn eval(session: &Session<'_>, args: &EvalArgs) -> anyhow::Result<()> {
+    let suite = match &args.source.suite {
+        Some(folder) => Suite::load(folder)?,
+        None => Suite::embedded()?,
+    };
+    // A tuned model says its template; one that knows documents only is asked in `colon`.
+    let template = match &args.template {
+        Some(name) => template_kind(name)?,
+        None => Tokenizer::load(&args.model)
+            .map(|tokenizer| tokenizer.template().kind())
+            .ok()
+            .filter(|kind| *kind != TemplateKind::Plain)
+            .unwrap_or(TemplateKind::Colon),
+    };
+    let settings = Evaluate { episodes: args.limit, tasks: args.tasks.clone(), ..Evaluate::default() };
+    let mut saved = serde_json::to_value(&settings)?;
+    saved["template"] = template.to_string().into();
+    saved["data"] = serde_json::to_value((&args.source.data, &args.source.suite))?;
+    let parent = Artifact::stamp_at(&args.model)?;
+    let parents = parent.iter().map(|stamp| stamp.fingerprint.clone()).collect();
+    if parent.is_none() {
+        saved["model"] = args.model.display().to_string().into();
+    }
+    let (artifact, complete) =
+        Artifact::open(&args.out, Stamp::new("evaluation", parents, saved.clone(), args.seed))?;
+    let name = args.model.file_name().map_or("model".into(), |name| name.to_string_lossy());
+    let subject = Subject::load(&name, &args.model, Some(template), &session.device)?;
+    let streams = Streams::new(args.seed).within("evaluate");
+    let mut measured = Measurements::default();
+    let mut data = (Vec::new(), Vec::new());
+    for task in suite.matching(&args.tasks.join(","))? {
+        if session.stopped() {
+            bail!("stopped; the same command goes on from there");
+        }
+        if let Status::Missing { missing } = suite.check(task, args.source.data.as_deref())? {
+            let file = missing.first().map_or("", |missing| missing.file.as_str());
+            session.console.say(&format!("note: `{}` is left out, {file} is missing", task.name));
+            continue;
+        }
+        let folder = args.source.data.as_deref();
+        let set = TaskSet::build(&suite, task, folder, &settings, &streams)?;
+        let result = evaluate_task(&subject, &set, &settings, &streams, &artifact)?;
+        session.console.say(&format!("{}: {} episodes", set.path, set.episodes.len()));
+        measured.tasks.extend(result.measured.tasks);
+        data.0.extend(result.distributions);
+        data.1.extend(result.samples);
+    }
+    let info = ModelInfo {
+        stamp: parent.map(|stamp| stamp.fingerprint.to_string()).unwrap_or_default(),
+        path: args.model.display().to_string(),
+        parameters: Some(subject.parameters as u64),
+        ..ModelInfo::default()
+    };
+    let mut report = ReportData::assemble(&[(&name, info, &measured)], &streams);
+    (report.distributions, report.samples) = data;
+    (report.settings, report.seed) = (saved, args.seed);
+    let text = report.to_json()?;
+    artifact.write("results.json", |out| out.write_all(text.as_bytes()))?;
+    artifact.write("measurements.json", |out| Ok(serde_json::to_writer(out, &measured)?))?;
+    if !complete {
+        artifact.finish()?;
+    }
+    Ok(session.console.data(&args.out.join("results.json").display().to_string())?)
+}

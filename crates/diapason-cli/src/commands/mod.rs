@@ -1,0 +1,60 @@
+//! One file a verb. A verb reads its arguments, calls the rooms, prints; it decides nothing else.
+
+mod bench;
+mod doctor;
+mod eval;
+mod model;
+mod prompt;
+mod report;
+mod run;
+mod sample;
+mod score;
+mod suite;
+
+pub(crate) use bench::bench;
+pub(crate) use doctor::doctor;
+pub(crate) use eval::eval;
+pub(crate) use model::{import_llama2c, model, special_ids};
+pub(crate) use report::report;
+pub(crate) use run::{quickstart, run, train};
+pub(crate) use sample::sample;
+pub(crate) use score::score;
+pub(crate) use suite::suite;
+
+use crate::console::Console;
+use anyhow::Context as _;
+use diapason_model::Device;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What every verb has at hand.
+pub(crate) struct Session<'a> {
+    /// Where words go.
+    pub console: &'a Console,
+    /// Where tensors are computed.
+    pub device: Device,
+    stop: Arc<AtomicBool>,
+}
+
+impl<'a> Session<'a> {
+    /// A session with a pool of `threads` threads (0: every core) that listens for Ctrl-C.
+    ///
+    /// The first Ctrl-C asks the running stage to finish its step and write a checkpoint; the
+    /// second ends the process at once.
+    pub(crate) fn new(console: &'a Console, threads: usize) -> anyhow::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stop);
+        ctrlc::set_handler(move || {
+            if asked.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+        })
+        .context("cannot listen for Ctrl-C")?;
+        Ok(Session { console, device: Device::cpu(threads), stop })
+    }
+
+    /// Whether Ctrl-C was pressed.
+    pub(crate) fn stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,103 @@
+//! The base model: taken, converted, or trained from nothing on the plain text of the small world.
+
+use super::{Made, Run};
+use crate::commands::{import_llama2c, special_ids};
+use crate::settings::NewBase;
+use anyhow::Context as _;
+use diapason_data::world;
+use diapason_flow::{Artifact, Episode, LossPolicy, Stamp, Turn};
+use diapason_model::{Arch, Model};
+use diapason_text::{TemplateKind, Tokenizer, train_tokenizer};
+use diapason_train::Sequence;
+use std::path::Path;
+use std::time::Instant;
+
+impl Run<'_> {
+    pub(super) fn base(&self) -> anyhow::Result<Made> {
+        let base = &self.settings.base;
+        if let Some(path) = &base.path {
+            return taken(path);
+        }
+        let settings = serde_json::to_value(base)?;
+        let stamp = Stamp::new("model", Vec::new(), settings, self.settings.seed);
+        let path = self.out.join("base");
+        let (artifact, complete) = Artifact::open(&path, stamp)?;
+        let name = "base".to_owned();
+        if complete {
+            self.say("base: finished before, reused");
+            return Ok(Made { name, path, stamp: artifact.stamp().clone(), seconds: None });
+        }
+        let started = Instant::now();
+        if let Some(files) = &base.llama2c {
+            self.say(&format!("base: converting {}", files.weights.display()));
+            import_llama2c(&files.weights, &files.tokenizer, &path)?;
+        } else if let Some(new) = &base.new {
+            self.begin_and_train(new, &artifact)?;
+        }
+        let stamp = artifact.finish()?;
+        Ok(Made { name, path, stamp, seconds: Some(started.elapsed().as_secs_f64()) })
+    }
+
+    fn begin_and_train(&self, new: &NewBase, artifact: &Artifact) -> anyhow::Result<()> {
+        let streams = self.streams.within("base");
+        let documents: Vec<String> = (0..new.corpus.documents as u64)
+            .map(|index| world::document(new.corpus.lines, &mut streams.stream("document", index)))
+            .collect();
+        let tokenizer = train_tokenizer(documents.iter(), new.vocabulary)?;
+        let tokenizer = tokenizer.with_kind(TemplateKind::Plain)?;
+        let sequences = documents
+            .into_iter()
+            .enumerate()
+            .map(|(index, text)| as_sequence(index, text, &tokenizer))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let held_out = sequences.len() / 50;
+        let arch = Arch {
+            family: "llama".to_owned(),
+            width: new.width,
+            layers: new.layers,
+            heads: new.heads,
+            kv_heads: new.kv_heads,
+            head_width: new.width / new.heads.max(1),
+            mlp_width: new.mlp_width,
+            vocabulary: tokenizer.vocabulary_size(),
+            context: new.context,
+            norm_epsilon: 1e-5,
+            rope_theta: 10_000.0,
+            tied: true,
+        };
+        let mut model = Model::random(arch, &streams.within("weights"))?;
+        self.say(&format!(
+            "base: {} parameters, {} tokens in the vocabulary, {} documents of plain text",
+            model.weights.len(),
+            tokenizer.vocabulary_size(),
+            sequences.len()
+        ));
+        let (held_out, sequences) = sequences.split_at(held_out);
+        self.train("base", &mut model, (sequences, held_out), &new.train, artifact.path())?;
+        model.save(artifact.path(), &special_ids(&tokenizer))?;
+        tokenizer.save(artifact.path())?;
+        Ok(())
+    }
+}
+
+/// A model of the user's, used where it stands. Its stamp is its own, or says where it lies.
+fn taken(path: &Path) -> anyhow::Result<Made> {
+    let stamp = match Artifact::stamp_at(path)? {
+        Some(stamp) => stamp,
+        None => {
+            let config = std::fs::read_to_string(path.join("config.json")).with_context(|| {
+                format!("`{}` holds no model: cannot read its config.json", path.display())
+            })?;
+            let settings = serde_json::json!({"path": path, "config": config});
+            Stamp::new("model", Vec::new(), settings, 0)
+        }
+    };
+    Ok(Made { name: "base".to_owned(), path: path.to_owned(), stamp, seconds: None })
+}
+
+fn as_sequence(index: usize, text: String, tokenizer: &Tokenizer) -> anyhow::Result<Sequence> {
+    let mut episode = Episode::new("corpus", format!("document {index}"));
+    episode.turns.push(Turn { output: text, ..Turn::default() });
+    let marked = tokenizer.template().render(&episode, LossPolicy::AllTokens);
+    Ok(Sequence { task: episode.task, tokens: tokenizer.encode(&marked)? })
+}

@@ -1,0 +1,133 @@
+//! The episodes that models are tuned on, and a held-out part of them.
+
+use super::{Made, Run};
+use anyhow::{Context as _, bail};
+use diapason_data::{
+    BuildSettings, MixSettings, Split, Suite, mix, read_episodes, write_episodes,
+};
+use diapason_flow::{Artifact, Episode, Fingerprint, Stamp};
+use rand::seq::SliceRandom as _;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Instant;
+
+/// What models are tuned on.
+pub(super) struct Episodes {
+    /// The artifact.
+    pub(super) made: Made,
+    /// Trained on, in training order.
+    pub(super) train: Vec<Episode>,
+    /// Units of the same tasks that are never trained on.
+    pub(super) held_out: Vec<Episode>,
+}
+
+impl Run<'_> {
+    /// The suite of the settings.
+    pub(crate) fn suite(&self) -> anyhow::Result<Suite> {
+        Ok(match &self.settings.data.suite {
+            Some(folder) => Suite::load(folder)?,
+            None => Suite::embedded()?,
+        })
+    }
+
+    pub(super) fn episodes(&self) -> anyhow::Result<Episodes> {
+        let data = &self.settings.data;
+        let mut settings = serde_json::to_value(data)?;
+        if let Some(file) = &data.episodes {
+            let content =
+                std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+            settings["sha"] = serde_json::to_value(Fingerprint::of(&content))?;
+        }
+        let stamp = Stamp::new("episodes", Vec::new(), settings, self.settings.seed);
+        let path = self.out.join("episodes");
+        let (artifact, complete) = Artifact::open(&path, stamp)?;
+        let (train_file, held_out_file) = (path.join("train.jsonl"), path.join("held_out.jsonl"));
+        let name = "episodes".to_owned();
+        if complete {
+            self.say("episodes: finished before, reused");
+            let made = Made { name, path, stamp: artifact.stamp().clone(), seconds: None };
+            let held_out = read_if_any(&held_out_file)?;
+            return Ok(Episodes { made, train: read_episodes(&train_file)?, held_out });
+        }
+        let started = Instant::now();
+        let (train, held_out) = match &data.episodes {
+            Some(file) => self.from_file(file)?,
+            None => self.from_tasks()?,
+        };
+        if train.is_empty() {
+            bail!("there is no episode to train on\n\nhint: name tasks in `data.tasks`");
+        }
+        write_episodes(&train_file, &train)?;
+        if !held_out.is_empty() {
+            write_episodes(&held_out_file, &held_out)?;
+        }
+        let stamp = artifact.finish()?;
+        self.say(&format!(
+            "episodes: {} to train on, {} held out",
+            train.len(),
+            held_out.len()
+        ));
+        let seconds = Some(started.elapsed().as_secs_f64());
+        Ok(Episodes { made: Made { name, path, stamp, seconds }, train, held_out })
+    }
+
+    fn from_file(&self, file: &Path) -> anyhow::Result<(Vec<Episode>, Vec<Episode>)> {
+        let mut episodes = read_episodes(file)?;
+        if self.settings.data.shuffle {
+            episodes.shuffle(&mut self.streams.stream("episodes", 0));
+        }
+        Ok(self.split(episodes))
+    }
+
+    fn from_tasks(&self) -> anyhow::Result<(Vec<Episode>, Vec<Episode>)> {
+        let data = &self.settings.data;
+        let suite = self.suite()?;
+        let streams = self.streams.within("train");
+        let mut tasks = Vec::new();
+        let mut held_out = Vec::new();
+        let mut taken = BTreeSet::new();
+        for share in &data.tasks {
+            for task in suite.matching(&share.task)? {
+                if !taken.insert(task.name.clone()) {
+                    continue;
+                }
+                if task.split == Split::Test {
+                    self.say(&format!("note: `{}` is a test task, and is trained on", task.name));
+                }
+                let build = BuildSettings {
+                    description_probability: data.description_probability,
+                    max_episodes: share.episodes,
+                    ..BuildSettings::default()
+                };
+                let episodes = suite.build(task, data.dir.as_deref(), &build, &streams)?;
+                let (train, held) = self.split(episodes);
+                held_out.extend(held);
+                tasks.push((task.name.clone(), train));
+            }
+        }
+        let settings = MixSettings { shuffle: data.shuffle, ..MixSettings::default() };
+        Ok((mix(tasks, &settings, &streams)?.episodes, held_out))
+    }
+
+    /// Sets whole units aside: those that come first by a hash of their name.
+    fn split(&self, episodes: Vec<Episode>) -> (Vec<Episode>, Vec<Episode>) {
+        let share = self.settings.data.held_out_share;
+        let mut units: Vec<(String, &str)> = episodes
+            .iter()
+            .map(|episode| (Fingerprint::of(episode.unit.as_bytes()).0, episode.unit.as_str()))
+            .collect();
+        units.sort_unstable();
+        units.dedup();
+        // One unit alone cannot be split.
+        let count = ((units.len() as f64 * share).round() as usize).min(units.len() - 1);
+        let aside: BTreeSet<String> =
+            units[..count].iter().map(|(_, unit)| (*unit).to_owned()).collect();
+        let (held_out, train) =
+            episodes.into_iter().partition(|episode| aside.contains(&episode.unit));
+        (train, held_out)
+    }
+}
+
+fn read_if_any(path: &Path) -> anyhow::Result<Vec<Episode>> {
+    if path.exists() { Ok(read_episodes(path)?) } else { Ok(Vec::new()) }
+}

@@ -1,0 +1,140 @@
+//! Tuning: the base trained on the episodes with one loss policy.
+
+use super::episodes::Episodes;
+use super::{Made, Run};
+use crate::commands::special_ids;
+use crate::settings::Tuned;
+use anyhow::bail;
+use diapason_flow::{Artifact, Episode, LossPolicy, Stamp};
+use diapason_model::Model;
+use diapason_text::Tokenizer;
+use diapason_train::{Control, Event, Outcome, Plan, Sequence, TrainSettings, train};
+use std::path::Path;
+use std::time::Instant;
+
+impl Run<'_> {
+    pub(super) fn tune(
+        &self,
+        tuned: &Tuned,
+        base: &Made,
+        episodes: &Episodes,
+    ) -> anyhow::Result<Made> {
+        let stage = format!("models/{}", tuned.name);
+        let parents = vec![base.fingerprint(), episodes.made.fingerprint()];
+        let stamp =
+            Stamp::new("model", parents, serde_json::to_value(tuned)?, self.settings.seed);
+        let path = self.out.join(&stage);
+        let (artifact, complete) = Artifact::open(&path, stamp)?;
+        let name = tuned.name.clone();
+        if complete {
+            self.say(&format!("{stage}: finished before, reused"));
+            return Ok(Made { name, path, stamp: artifact.stamp().clone(), seconds: None });
+        }
+        let started = Instant::now();
+        let tokenizer = Self::tokenizer(&base.path, &tuned.template)?;
+        let mut model = Model::load(&base.path)?;
+        let sequences = self.sequences(&stage, &episodes.train, tuned.loss, &tokenizer)?;
+        let held_out = self.sequences(&stage, &episodes.held_out, tuned.loss, &tokenizer)?;
+        let settings = TrainSettings { seed: self.settings.seed, ..tuned.train.clone() };
+        self.train(&stage, &mut model, (&sequences, &held_out), &settings, &path)?;
+        model.save(&path, &special_ids(&tokenizer))?;
+        tokenizer.save(&path)?;
+        let stamp = artifact.finish()?;
+        Ok(Made { name, path, stamp, seconds: Some(started.elapsed().as_secs_f64()) })
+    }
+
+    /// Renders and tokenises. Episodes that have nothing to learn under this loss, such as a
+    /// single draw without a description, are left out and counted.
+    fn sequences(
+        &self,
+        stage: &str,
+        episodes: &[Episode],
+        loss: LossPolicy,
+        tokenizer: &Tokenizer,
+    ) -> anyhow::Result<Vec<Sequence>> {
+        let mut sequences = Vec::with_capacity(episodes.len());
+        for episode in episodes {
+            let tokens = tokenizer.encode(&tokenizer.template().render(episode, loss))?;
+            if tokens.learned() > 0 {
+                sequences.push(Sequence { task: episode.task.clone(), tokens });
+            }
+        }
+        let left_out = episodes.len() - sequences.len();
+        if left_out > 0 {
+            let of = episodes.len();
+            self.say(&format!("{stage}: {left_out} of {of} episodes have nothing to learn here"));
+        }
+        if sequences.is_empty() && !episodes.is_empty() {
+            bail!("{stage}: no episode has anything to learn under this loss");
+        }
+        Ok(sequences)
+    }
+
+    /// One training run with its progress on the console. Ctrl-C finishes the step, writes a
+    /// checkpoint and is an error that says how to go on.
+    pub(super) fn train(
+        &self,
+        stage: &str,
+        model: &mut Model,
+        (sequences, held_out): (&[Sequence], &[Sequence]),
+        settings: &TrainSettings,
+        folder: &Path,
+    ) -> anyhow::Result<()> {
+        let console = self.session.console;
+        let mut observer = |event: &Event| {
+            match event {
+                Event::Planned(plan) => console.say(&planned(stage, plan)),
+                Event::Resumed { step, .. } => {
+                    console.say(&format!("{stage}: goes on from step {step}"));
+                }
+                Event::CheckpointSkipped { path, problem } => {
+                    console.say(&format!("{stage}: passing over {}: {problem}", path.display()));
+                }
+                Event::Step(step) => console.progress(
+                    step.step,
+                    step.of,
+                    &format!(
+                        "{stage} loss {:.3} {:.0} tokens/s {:.0} s left",
+                        step.loss_nats, step.tokens_per_second, step.seconds_left
+                    ),
+                ),
+                Event::HeldOut(held) => console
+                    .say(&format!("{stage}: held-out loss {:.4} nats at step {}", held.loss_nats, held.step)),
+                Event::Checkpoint { .. } => {}
+            }
+            if self.session.stopped() { Control::Stop } else { Control::Continue }
+        };
+        let device = &self.session.device;
+        let outcome = train(model, device, sequences, held_out, settings, folder, &mut observer)?;
+        console.clear();
+        if let Outcome::Stopped { step, of } = outcome {
+            bail!("stopped at step {step} of {of} in `{stage}`; the same command goes on from there");
+        }
+        Ok(())
+    }
+}
+
+/// What a run will do, before it does it.
+fn planned(stage: &str, plan: &Plan) -> String {
+    let mut lines = vec![format!(
+        "{stage}: {} steps, {} tokens of which {} learned, about {:.0} MiB",
+        plan.total_steps,
+        plan.total_tokens,
+        plan.total_learned_tokens,
+        plan.memory.total_bytes() as f64 / f64::from(1 << 20),
+    )];
+    for (task, row) in &plan.tasks {
+        let mut line = format!(
+            "  {task:<24} {:>7} sequences {:>9} tokens {:>9} learned",
+            row.sequences, row.tokens, row.learned_tokens
+        );
+        if row.cut_sequences > 0 {
+            line.push_str(&format!(", {} cut", row.cut_sequences));
+        }
+        if row.dropped_turns > 0 {
+            line.push_str(&format!(", {} turns too long", row.dropped_turns));
+        }
+        lines.push(line);
+    }
+    lines.join("\n")
+}
