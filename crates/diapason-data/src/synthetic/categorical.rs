@@ -54,32 +54,23 @@ impl Instance for Categorical {
     }
 
     fn wordings(&self) -> Vec<String> {
-        let count = self.labels.len();
         let list = listed(&self.labels);
         if self.told == Told::Family {
             return vec![
-                format!("Independent draws with {count} possible outcomes: {list}."),
-                format!(
-                    "A wheel with the fields {list} is spun again and again. Their sizes are fixed but not known."
-                ),
-                format!(
-                    "A categorical distribution over {list}, with probabilities that are not given."
-                ),
+                format!("Independent draws from {list}."),
+                format!("A wheel with the fields {list}, whose sizes are not known."),
+                format!("A categorical distribution over {list}."),
             ];
         }
         let told = || self.labels.iter().zip(&self.thousandths);
-        let percent: Vec<String> =
-            told().map(|(label, share)| format!("{label} {}", percentage(*share))).collect();
+        let percent: Vec<String> = told()
+            .map(|(label, share)| format!("{label} {}", percentage(*share)))
+            .collect();
         let json = json_object(told().map(|(label, share)| (label.clone(), probability(*share))));
         vec![
-            format!(
-                "Independent draws from a categorical distribution with {count} outcomes: {json}."
-            ),
-            format!(
-                "A wheel is spun again and again. Chance of each field: {}.",
-                percent.join(", ")
-            ),
-            format!("Each output is one of {list}, drawn with the probabilities {json}."),
+            format!("Independent draws with the probabilities {json}."),
+            format!("A wheel. Chance of each field: {}.", percent.join(", ")),
+            format!("A categorical distribution: {json}."),
         ]
     }
 

@@ -46,12 +46,9 @@ impl Instance for Coin {
         let [a, b] = &self.sides;
         if self.told == Told::Family {
             return vec![
-                format!("Tosses of one coin that may be biased. Each output is {a} or {b}."),
-                format!(
-                    "A single coin is flipped over and over. Nobody knows how fair it is; \
-                     it lands on {a} or on {b}."
-                ),
-                format!("Independent draws with two outcomes, {a} and {b}, and a fixed bias."),
+                format!("Tosses of a coin that may be biased: {a} or {b}."),
+                format!("A coin with an unknown bias lands on {a} or on {b}."),
+                format!("Independent draws with a fixed bias from {a} and {b}."),
             ];
         }
         let [p, q] = self.thousandths();
@@ -59,20 +56,16 @@ impl Instance for Coin {
         let (p, q) = (probability(p), probability(q));
         let table = json_object([(a.clone(), p.clone()), (b.clone(), q.clone())]);
         vec![
-            format!("Flips of a coin that shows {a} with probability {p} and {b} otherwise."),
-            format!("A loaded coin is tossed again and again: {odds_a} {a}, {odds_b} {b}."),
+            format!("A coin that shows {a} with probability {p} and {b} otherwise."),
+            format!("A loaded coin: {odds_a} {a}, {odds_b} {b}."),
             format!("Independent draws from the distribution {table}."),
             format!("Bernoulli trials with P({a}) = {p} and P({b}) = {q}."),
         ]
     }
 
     fn questions(&self) -> Vec<String> {
-        let [a, b] = &self.sides;
-        vec![
-            "Flip the coin.".to_owned(),
-            format!("Which side comes up, {a} or {b}?"),
-            "Toss it once more.".to_owned(),
-        ]
+        // They do not name the sides: a reader without a description must not learn them here.
+        ["Flip the coin.", "Which side comes up?", "Toss it once more."].map(str::to_owned).to_vec()
     }
 
     fn draw(&self, stream: &mut Stream) -> usize {

@@ -65,6 +65,27 @@ fn names_are_unique_and_documented() {
     }
 }
 
+/// A change here changes published figures.
+#[test]
+fn first_episodes() {
+    let parameters = Parameters { turns: Some(Turns::Fixed(3)), asked: 0.5, ..telling((0.9, 0.5)) };
+    let first: Vec<String> = PROCESSES
+        .iter()
+        .flat_map(|process| episodes(process, &parameters, 1, 2))
+        .map(|episode| {
+            let mut row = episode_to_json(&episode);
+            // The last digits of a logarithm are the platform's.
+            for message in row["messages"].as_array_mut().unwrap() {
+                if let Some(nats) = message.get("optimal_nats").and_then(|nats| nats.as_f64()) {
+                    message["optimal_nats"] = format!("{nats:.6}").into();
+                }
+            }
+            format!("{}\n{row:#}", episode.unit)
+        })
+        .collect();
+    insta::assert_snapshot!(first.join("\n\n"));
+}
+
 #[test]
 fn outputs_stay_within_the_support() {
     for process in PROCESSES {

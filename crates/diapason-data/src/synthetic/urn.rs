@@ -117,26 +117,16 @@ impl Instance for Urn {
         let kinds = listed(&self.kinds);
         if self.told == Told::Family {
             return vec![
-                format!(
-                    "Balls drawn one at a time from an urn and put back. The urn holds {kinds} balls, in numbers that are not given."
-                ),
-                format!(
-                    "A bag contains some balls of each of these kinds: {kinds}. One is taken at random, noted and returned, over and over."
-                ),
-                format!(
-                    "Random draws with replacement from a box of {kinds} balls of unknown numbers."
-                ),
+                format!("An urn with some {kinds} balls. Each ball drawn is put back."),
+                format!("A bag holds unknown numbers of {kinds} balls."),
+                format!("Draws with replacement from a box of {kinds} balls."),
             ];
         }
         let contents = self.contents();
         vec![
-            format!(
-                "An urn holds {contents}, well mixed. One ball is drawn at random, noted and put back."
-            ),
-            format!(
-                "A bag contains {contents}. Each output is the kind of a ball taken at random and returned."
-            ),
-            format!("Random draws with replacement from a box with {contents}."),
+            format!("An urn with {contents}."),
+            format!("A bag holds {contents}. Each ball drawn is put back."),
+            format!("Draws with replacement from a box of {contents}."),
         ]
     }
 
@@ -149,13 +139,9 @@ impl Instance for Urn {
     }
 
     fn questions(&self) -> Vec<String> {
-        [
-            "Draw one ball and say which kind it is, in lower case.",
-            "Take a ball out at random. Which is it? Answer with that one word.",
-            "One ball is drawn. Name it with one word in lower case.",
-        ]
-        .map(str::to_owned)
-        .to_vec()
+        ["Draw one ball.", "Which ball comes out?", "Take a ball and name it."]
+            .map(str::to_owned)
+            .to_vec()
     }
 
     fn draw(&self, stream: &mut Stream) -> usize {
