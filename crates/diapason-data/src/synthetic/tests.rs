@@ -76,7 +76,8 @@ fn first_episodes() {
             let mut row = episode_to_json(&episode);
             // The last digits of a logarithm are the platform's.
             for message in row["messages"].as_array_mut().unwrap() {
-                if let Some(nats) = message.get("optimal_nats").and_then(|nats| nats.as_f64()) {
+                if let Some(nats) = message.get("optimal_nats").and_then(serde_json::Value::as_f64)
+                {
                     message["optimal_nats"] = format!("{nats:.6}").into();
                 }
             }
