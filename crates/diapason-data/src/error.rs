@@ -93,9 +93,9 @@ pub enum DataError {
         /// What is wrong with it.
         source: diapason_flow::InterchangeError,
     },
-    /// Mixing settings that make no sense.
-    #[error("mix: {0}")]
-    Mix(String),
+    /// Settings that make no sense.
+    #[error("{0}")]
+    Settings(String),
 }
 
 fn hinted(hint: &str) -> String {

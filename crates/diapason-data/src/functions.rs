@@ -48,6 +48,12 @@ pub(crate) fn register(connection: &Connection, streams: Streams) -> Result<()> 
             Ok(Value::from(serde_json::json!(found).to_string()))
         })
     })?;
+    register_values(connection, pure)?;
+    register_draws(connection, pure, streams)
+}
+
+/// Functions that read or print values.
+fn register_values(connection: &Connection, pure: FunctionFlags) -> Result<()> {
     connection.create_scalar_function("python_literal", 1, pure, |context| {
         on_text(context, 0, |text| {
             let value = python::parse(text)
@@ -64,7 +70,11 @@ pub(crate) fn register(connection: &Connection, streams: Streams) -> Result<()> 
             Ok(if text.is_empty() { Value::Null } else { Value::from(text) })
         })
     })?;
-    connection.create_scalar_function("json_text", -1, pure, json_text)?;
+    connection.create_scalar_function("json_text", -1, pure, json_text)
+}
+
+/// Seeded draws, and failures where SQLite has unseeded ones.
+fn register_draws(connection: &Connection, pure: FunctionFlags, streams: Streams) -> Result<()> {
     connection.create_scalar_function("draw", 2, pure, move |context| {
         on_text(context, 0, |key| {
             let below: i64 = context.get(1)?;

@@ -66,7 +66,7 @@ pub struct TaskCount {
 /// Mixes tasks. The result depends on names, sizes, settings and seed only.
 ///
 /// # Errors
-/// [`DataError::Mix`] for settings that make no sense.
+/// [`DataError::Settings`] for settings that make no sense.
 pub fn mix(
     tasks: Vec<(String, Vec<Episode>)>,
     settings: &MixSettings,
@@ -96,8 +96,9 @@ pub fn mix(
 
 fn weight(task: &str, size: usize, settings: &MixSettings) -> Result<f64, DataError> {
     if !settings.temperature.is_finite() || settings.temperature < 0.0 {
-        let problem = format!("temperature is {}, not a number from 0 on", settings.temperature);
-        return Err(DataError::Mix(problem));
+        let problem =
+            format!("mix: temperature is {}, not a number from 0 on", settings.temperature);
+        return Err(DataError::Settings(problem));
     }
     if size == 0 {
         return Ok(0.0);
@@ -105,8 +106,8 @@ fn weight(task: &str, size: usize, settings: &MixSettings) -> Result<f64, DataEr
     let mut weight = (size as f64).powf(settings.temperature);
     for (pattern, factor) in &settings.factors {
         if !factor.is_finite() || *factor < 0.0 {
-            return Err(DataError::Mix(format!(
-                "factor of `{pattern}` is {factor}, not from 0 on"
+            return Err(DataError::Settings(format!(
+                "mix: factor of `{pattern}` is {factor}, not from 0 on"
             )));
         }
         if matches(pattern, task) {
@@ -216,7 +217,7 @@ mod tests {
         ] {
             assert!(matches!(
                 mix(tasks(&[1]), &settings, &Streams::new(1)),
-                Err(DataError::Mix(_))
+                Err(DataError::Settings(_))
             ));
         }
     }
@@ -231,7 +232,7 @@ mod tests {
             max_per_task in proptest::option::of(1usize..50),
         ) {
             let settings = MixSettings {
-                temperature, total, max_repeats, max_per_task, ..MixSettings::default()
+                temperature, max_per_task, total, max_repeats, ..MixSettings::default()
             };
             let mixed = mix(tasks(&sizes), &settings, &Streams::new(9)).unwrap();
             prop_assert_eq!(used(&mixed).iter().sum::<usize>(), mixed.episodes.len());

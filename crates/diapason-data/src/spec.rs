@@ -16,8 +16,8 @@ pub(crate) struct Place {
 impl Place {
     /// The line of a byte offset.
     pub(crate) fn at(file: &str, text: &str, offset: usize) -> Self {
-        let offset = offset.min(text.len());
-        let line = 1 + text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count();
+        let offset = text.floor_char_boundary(offset);
+        let line = 1 + text[..offset].matches('\n').count();
         let rest = &text.as_bytes()[offset..];
         let opens_block = [b"\"\"\"\n".as_slice(), b"\"\"\"\r\n", b"'''\n", b"'''\r\n"]
             .iter()

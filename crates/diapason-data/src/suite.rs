@@ -157,7 +157,11 @@ impl Suite {
         if !missing.is_empty() {
             return Ok(Status::Missing { missing });
         }
-        let episodes = self.build(task, data, &BuildSettings::default(), &Streams::new(0))?.len();
+        // A process makes as many as its task says; the ideal observer makes that slow to try.
+        let episodes = match &task.content {
+            Content::Process { episodes, .. } => *episodes,
+            _ => self.build(task, data, &BuildSettings::default(), &Streams::new(0))?.len(),
+        };
         Ok(Status::Ready { episodes })
     }
 
@@ -176,6 +180,11 @@ impl Suite {
         let missing = self.missing(task, data);
         if !missing.is_empty() {
             return Err(DataError::Missing { task: task.name.clone(), missing });
+        }
+        let probability = settings.description_probability;
+        if !(0.0..=1.0).contains(&probability) {
+            let problem = format!("description_probability is {probability}, not in 0..=1");
+            return Err(DataError::Settings(problem));
         }
         let source = self.source(task);
         let episodes = Builder { task, source, data, settings, streams }.build()?;

@@ -289,7 +289,7 @@ impl Task {
             content: Content::Tables { tables: Vec::new(), parts: Vec::new() },
         };
         let reader = Reader { file, text, name: name_place };
-        task.content = reader.content(read)?;
+        task.content = reader.content(&read)?;
         Ok(task)
     }
 }
@@ -303,7 +303,7 @@ struct Reader<'text> {
 }
 
 impl Reader<'_> {
-    fn content(&self, read: TaskFile) -> Result<Content, DataError> {
+    fn content(&self, read: &TaskFile) -> Result<Content, DataError> {
         let ways = [
             (read.sql.is_some(), "sql"),
             (!read.part.is_empty(), "[[part]]"),
@@ -325,10 +325,10 @@ impl Reader<'_> {
         }
         let tables: Vec<String> = read.tables.iter().map(|table| table.get_ref().clone()).collect();
         if let Some(name) = &read.process {
-            return self.process(name, &read);
+            return self.process(name, read);
         }
         if let Some(valid) = &read.valid {
-            return self.cover(valid, &read, tables);
+            return self.cover(valid, read, tables);
         }
         let mut parts = Vec::new();
         if let Some(sql) = &read.sql {

@@ -13,7 +13,7 @@ fn folder(units: usize, rows: usize, sampling: &str) -> Folder {
     let mut csv = String::from("unit,output\n");
     for unit in 0..units {
         for row in 0..rows {
-            writeln!(csv, "u{unit},u{unit}-{row}").unwrap();
+            writeln!(csv, "u{unit},u{unit}-{row}").expect("a string takes everything");
         }
     }
     let folder = Folder::new(&csv);
@@ -25,7 +25,7 @@ fn folder(units: usize, rows: usize, sampling: &str) -> Folder {
 }
 
 fn build(folder: &Folder) -> Vec<Episode> {
-    folder.build(&BuildSettings::default(), 1).unwrap()
+    folder.build(&BuildSettings::default(), 1).expect("this task builds")
 }
 
 fn outputs(episode: &Episode) -> Vec<&str> {

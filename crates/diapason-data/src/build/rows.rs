@@ -54,14 +54,14 @@ impl Rows {
         let mut rows = Rows::new(&columns);
         let mut positions: HashMap<String, usize> = HashMap::new();
         each(&mut statement, sql, |number, row| {
-            let name = columns.text(row, columns.unit, sql)?.unwrap_or_default();
+            let name = Columns::text(row, columns.unit, sql)?.unwrap_or_default();
             if name.is_empty() && columns.unit.is_some() {
                 return Err(row_problem(sql, number, "has no unit"));
             }
-            let Some(output) = columns.text(row, Some(output), sql)? else {
+            let Some(output) = Columns::text(row, Some(output), sql)? else {
                 return Err(row_problem(sql, number, "has no output"));
             };
-            let input = columns.text(row, columns.input, sql)?;
+            let input = Columns::text(row, columns.input, sql)?;
             let values = columns.values(row, sql)?;
             let position = *positions.entry(name.clone()).or_insert(rows.units.len());
             if position == rows.units.len() {
@@ -95,13 +95,13 @@ impl Rows {
         let mut rows = Rows::new(&columns);
         each(&mut statement, sql, |number, row| {
             let text = |column: usize| -> Result<String, DataError> {
-                Ok(columns.text(row, Some(column), sql)?.unwrap_or_default())
+                Ok(Columns::text(row, Some(column), sql)?.unwrap_or_default())
             };
             let goal = distribution(&text(options)?, &text(shares)?, columns.probs.is_none())
                 .map_err(|problem| row_problem(sql, number, &problem))?;
-            let input = columns.text(row, columns.input, sql)?;
+            let input = Columns::text(row, columns.input, sql)?;
             rows.units.push(Unit {
-                name: columns.text(row, columns.unit, sql)?.unwrap_or_default(),
+                name: Columns::text(row, columns.unit, sql)?.unwrap_or_default(),
                 values: columns.values(row, sql)?,
                 turns: Vec::new(),
                 query: Some(Query { input, goal }),
@@ -157,7 +157,6 @@ impl Columns {
     }
 
     fn text(
-        &self,
         row: &rusqlite::Row<'_>,
         column: Option<usize>,
         sql: &Sql,
@@ -187,8 +186,11 @@ fn distribution(options: &str, shares: &str, weigh: bool) -> Result<Goal, String
         return Err(format!("has the negative probability {bad}"));
     }
     let sum: f64 = probs.iter().sum();
-    if weigh && sum > 0.0 {
-        probs.iter_mut().for_each(|share| *share /= sum);
+    // Published shares that already sum to one stay as they are printed.
+    if weigh && sum > 0.0 && (sum - 1.0).abs() > 1e-9 {
+        for share in &mut probs {
+            *share /= sum;
+        }
     } else if (sum - 1.0).abs() > 1e-6 {
         return Err(format!("has probabilities that sum to {sum}, not 1"));
     }
@@ -258,8 +260,9 @@ fn sql_problem(sql: &Sql, problem: &rusqlite::Error) -> DataError {
     let mut place = sql.place.clone();
     let message = match problem {
         rusqlite::Error::SqlInputError { msg, offset, .. } => {
-            let before = &sql.text.as_bytes()[..usize::try_from(*offset).unwrap_or(0)];
-            place.line += before.iter().filter(|byte| **byte == b'\n').count();
+            let offset = usize::try_from(*offset).unwrap_or(0);
+            let before = &sql.text[..sql.text.floor_char_boundary(offset)];
+            place.line += before.matches('\n').count();
             msg.clone()
         }
         other => other.to_string(),

@@ -165,13 +165,11 @@ impl Reader {
         if let Ok(integer) = text.parse::<i64>() {
             return Ok(integer.into());
         }
-        match text.parse::<f64>() {
-            Ok(real) => Ok(Number::from_f64(real).map_or(Value::Null, Value::Number)),
-            Err(_) => {
-                self.at = begin;
-                Err(self.wrong(format!("{text:?} is no number")))
-            }
+        if let Ok(real) = text.parse::<f64>() {
+            return Ok(Number::from_f64(real).map_or(Value::Null, Value::Number));
         }
+        self.at = begin;
+        Err(self.wrong(format!("{text:?} is no number")))
     }
 
     /// A constant, a prefixed string or a call.

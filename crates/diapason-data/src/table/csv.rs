@@ -17,23 +17,17 @@ pub(super) fn read(filler: &mut Filler<'_>, spec: &TableSpec, tabs: bool) -> Res
         .flexible(true)
         .delimiter(delimiter)
         .from_reader(text.as_bytes());
-    let mut positions: Option<Vec<usize>> = None;
+    let mut positions: Vec<usize> = Vec::new();
     for (index, record) in reader.records().enumerate() {
         let row = index as u64 + 1;
         let record =
             record.map_err(|problem| filler.row(row, problem.to_string(), "is it CSV at all?"))?;
-        let positions = match &positions {
-            Some(positions) => positions,
-            None => {
-                let names = names(&record, spec);
-                let positions =
-                    positions.insert(filler.columns(names.iter().map(String::as_str), row)?);
-                if spec.header {
-                    continue;
-                }
-                positions
+        if index == 0 {
+            positions = filler.columns(names(&record, spec).iter().map(String::as_str), row)?;
+            if spec.header {
+                continue;
             }
-        };
+        }
         if record.len() != positions.len() {
             let problem = format!("{} cells for {} columns", record.len(), positions.len());
             let hint = "a quote may be missing, or the delimiter or `header` may be wrong";
@@ -43,7 +37,7 @@ pub(super) fn read(filler: &mut Filler<'_>, spec: &TableSpec, tabs: bool) -> Res
             "" => Value::Null,
             text => Value::Text(text.to_owned()),
         };
-        filler.insert(positions, record.iter().map(cell).collect())?;
+        filler.insert(&positions, record.iter().map(cell).collect())?;
     }
     Ok(())
 }

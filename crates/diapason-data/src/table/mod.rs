@@ -150,8 +150,8 @@ impl TableSpec {
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(text.to_owned()),
             Err(problem) => {
-                let before = &bytes[..problem.valid_up_to()];
-                let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+                let before = String::from_utf8_lossy(&bytes[..problem.valid_up_to()]);
+                let line = 1 + before.matches('\n').count();
                 Err(DataError::Row {
                     path: path.to_owned(),
                     row: line as u64,

@@ -10,7 +10,7 @@ pub(crate) struct Folder(tempfile::TempDir);
 impl Folder {
     /// A suite with one source `s`, whose table `t` is `s/t.csv`.
     pub(crate) fn new(csv: &str) -> Self {
-        let folder = Folder(tempfile::tempdir().unwrap());
+        let folder = Folder(tempfile::tempdir().expect("a temporary folder"));
         let source = "title = 'S'\ncitation = 'c'\nlicence = 'CC0'\nlocator = 'here'\n\
             access = 'auto'\n[tables.t]\npath = 't.csv'\n";
         folder.write("sources/s.toml", source);
@@ -20,8 +20,9 @@ impl Folder {
 
     pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+        let folder = path.parent().expect("a file lies in a folder");
+        std::fs::create_dir_all(folder).expect("the folder is ours");
+        std::fs::write(path, text).expect("the folder is ours");
     }
 
     /// Writes the task `one` with these further lines.
@@ -36,7 +37,11 @@ impl Folder {
     }
 
     /// Builds the task `one`.
-    pub(crate) fn build(&self, settings: &BuildSettings, seed: u64) -> Result<Vec<Episode>, DataError> {
+    pub(crate) fn build(
+        &self,
+        settings: &BuildSettings,
+        seed: u64,
+    ) -> Result<Vec<Episode>, DataError> {
         let suite = Suite::load(self.path())?;
         let task = suite.matching("one")?[0].clone();
         suite.build(&task, Some(self.path()), settings, &Streams::new(seed))
