@@ -83,3 +83,56 @@ impl AdamW {
 pub fn global_norm(device: &Device, values: &[f32]) -> f64 {
     square_sum(device, values).sqrt()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Arch;
+
+    #[test]
+    fn three_steps_are_those_of_the_scalar_twin() {
+        let arch = Arch {
+            family: "llama".to_owned(),
+            width: 4,
+            layers: 1,
+            heads: 1,
+            kv_heads: 1,
+            head_width: 4,
+            mlp_width: 3,
+            vocabulary: 5,
+            context: 8,
+            norm_epsilon: 1e-5,
+            rope_theta: 100.0,
+            tied: false,
+        };
+        let layout = Layout::of(&arch);
+        let settings = AdamWSettings { weight_decay: 0.1, ..AdamWSettings::default() };
+        let (rate, scale) = (0.02_f32, 0.5_f32);
+        let mut weights: Vec<f32> = (0..layout.len).map(|i| (i as f32 * 0.7).sin()).collect();
+        let mut twin: Vec<f64> = weights.iter().map(|w| f64::from(*w)).collect();
+        let mut moments = vec![[0.0_f64; 2]; layout.len];
+        let mut optimiser = AdamW::new(settings, layout.len);
+        for step in 1..=3 {
+            let gradients: Vec<f32> =
+                (0..layout.len).map(|i| ((i * step) as f32 * 0.3).cos()).collect();
+            optimiser.step(&Device::cpu(2), &layout, &mut weights, &gradients, rate, scale);
+            for spec in &layout.tensors {
+                for i in spec.range.clone() {
+                    let g = f64::from(gradients[i]) * f64::from(scale);
+                    let [m, v] = &mut moments[i];
+                    *m = 0.9 * *m + 0.1 * g;
+                    *v = 0.95 * *v + 0.05 * g * g;
+                    let m = *m / (1.0 - 0.9_f64.powi(step as i32));
+                    let v = *v / (1.0 - 0.95_f64.powi(step as i32));
+                    let decay = if spec.shape.len() > 1 { 0.1 } else { 0.0 };
+                    twin[i] -= f64::from(rate) * decay * twin[i];
+                    twin[i] -= f64::from(rate) * m / (v.sqrt() + 1e-8);
+                }
+            }
+        }
+        for (index, (found, expected)) in weights.iter().zip(&twin).enumerate() {
+            assert!((f64::from(*found) - expected).abs() < 2e-6, "{index}: {found} {expected}");
+        }
+        assert_eq!(optimiser.step, 3);
+    }
+}

@@ -132,7 +132,7 @@ impl Model {
         let o = matrix(&self.weights[ranges.o.clone()], d, out);
         product(device, d_attended, d_middle, o, false);
         let qkv = &saved.qkv[..n * row];
-        let log_sums = &saved.log_sums[..n * heads.heads];
+        let log_sums = &saved.log_sums[..n * heads.queries];
         let given = Attended { qkv, out: attended, log_sums, d_out: d_attended };
         let d_qkv = &mut backward.qkv[..n * row];
         attend_backward(device, heads, d_qkv, given, &input.segments);

@@ -150,7 +150,7 @@ impl Model {
             let qkv = &mut saved.qkv[..n * heads.row_width()];
             input.rope.rotate(device, qkv, &input.positions, heads.rotated(), false);
             let attended = &mut saved.attended[..n * heads.out_width()];
-            let log_sums = &mut saved.log_sums[..n * heads.heads];
+            let log_sums = &mut saved.log_sums[..n * heads.queries];
             attend(device, heads, (attended, log_sums), qkv, &input.segments);
         });
     }

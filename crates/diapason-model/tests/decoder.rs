@@ -29,7 +29,7 @@ fn model(arch: &Arch) -> Model {
     let mut stream = Streams::new(5).stream("weights", 0);
     let len = diapason_model::Layout::of(arch).len;
     let weights = (0..len).map(|_| stream.random_range(-0.6..0.6_f32)).collect();
-    Model::new(arch.clone(), weights).unwrap()
+    Model::new(arch.clone(), weights).expect("as many weights as the layout has")
 }
 
 fn ids(count: usize, index: u64) -> Vec<u32> {
@@ -50,9 +50,8 @@ fn learn(model: &Model, pack: &Pack, threads: usize) -> (PackLoss, Vec<f32>) {
     let mut workspace = Workspace::new(&model.arch, pack.len() + 3);
     let mut gradients = vec![0.0; model.layout.len];
     let device = Device::cpu(threads);
-    let loss =
-        model.loss_and_gradients(&device, pack, 1.0, &mut workspace, &mut gradients).unwrap();
-    (loss, gradients)
+    let loss = model.loss_and_gradients(&device, pack, 1.0, &mut workspace, &mut gradients);
+    (loss.expect("the pack fits"), gradients)
 }
 
 #[test]
@@ -157,13 +156,17 @@ fn whole(model: &Model, ids: &[u32]) -> Vec<Vec<u32>> {
     let rows: Vec<usize> = (0..ids.len()).collect();
     let mut all = Vec::new();
     let mut each = |_: usize, logits: &[f32]| all.push(bits(logits));
-    model.logits(&Device::cpu(1), &pack, &rows, &mut workspace, &mut each).unwrap();
+    let done = model.logits(&Device::cpu(1), &pack, &rows, &mut workspace, &mut each);
+    done.expect("the pack fits");
     all
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
+
+/// A node, and the tokens it is fed.
+type Piece<'a> = (NodeId, &'a [u32]);
 
 /// A model with its cache and workspace.
 struct Reader {
@@ -182,7 +185,7 @@ impl Reader {
     }
 
     /// Feeds nodes and returns the bits of the logits of every row, feed by feed.
-    fn feed(&mut self, feeds: &[(NodeId, &[u32])]) -> Result<Vec<Vec<Vec<u32>>>, ModelError> {
+    fn feed(&mut self, feeds: &[Piece<'_>]) -> Result<Vec<Vec<Vec<u32>>>, ModelError> {
         let mut rows = vec![Vec::new(); feeds.len()];
         let feeds: Vec<Feed<'_>> =
             feeds.iter().map(|(node, ids)| Feed { node: *node, ids, want: Want::All }).collect();
@@ -292,7 +295,7 @@ fn a_refused_call_appends_nothing() {
     let child = reader.cache.branch(Some(root)).unwrap();
     reader.feed(&[(root, &ids(50, 1))]).unwrap();
     let long = vec![1; 251];
-    let wrong: [(&[(NodeId, &[u32])], &str); 5] = [
+    let wrong: [(&[Piece<'_>], &str); 5] = [
         (&[(root, &[1]), (child, &[23])], "id 23"),
         (&[(child, &[1]), (root, &[1])], "cannot grow"),
         (&[(child, &[1]), (child, &[1])], "twice"),

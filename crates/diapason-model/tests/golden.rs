@@ -1,7 +1,9 @@
 //! The decoder against PyTorch and Hugging Face transformers: `tests/golden/model/README.md`.
 
 use diapason_flow::Pack;
-use diapason_model::{AdamW, AdamWSettings, Arch, Device, Layout, Model, Workspace, global_norm};
+use diapason_model::{
+    AdamW, AdamWSettings, Arch, Cache, Device, Feed, Layout, Model, Want, Workspace, global_norm,
+};
 use safetensors::SafeTensors;
 use std::path::PathBuf;
 
@@ -15,13 +17,13 @@ fn read(name: &str) -> Vec<u8> {
 }
 
 fn floats(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
-    let view = file.tensor(name).unwrap();
+    let view = file.tensor(name).expect("the tensor is in the README's table");
     assert_eq!(view.dtype(), safetensors::Dtype::F32, "{name}");
     view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
 }
 
 fn integers(file: &SafeTensors<'_>, name: &str) -> Vec<i64> {
-    let view = file.tensor(name).unwrap();
+    let view = file.tensor(name).expect("the tensor is in the README's table");
     assert_eq!(view.dtype(), safetensors::Dtype::I64, "{name}");
     view.data().as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect()
 }
@@ -149,4 +151,30 @@ fn ten_steps_of_adamw_are_those_of_pytorch() {
         }
         assert_eq!(optimiser.step, 10);
     }
+}
+
+/// The weights are not in the repository: without them there is nothing to compare.
+#[test]
+fn logits_of_stories260k_are_those_of_transformers() {
+    let weights = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../shared/data/models/stories260K/stories260K.bin"
+    );
+    let bytes = read("stories260k_logits.safetensors");
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let (ids, expected) = (integers(&file, "ids"), floats(&file, "logits"));
+    if !std::path::Path::new(weights).exists() {
+        return;
+    }
+    let model = Model::load_llama2c(weights.as_ref()).unwrap();
+    let ids: Vec<u32> = ids.iter().map(|id| *id as u32).collect();
+    let (device, mut workspace) = (Device::cpu(2), Workspace::forward_only(&model.arch, 40));
+    let mut cache = Cache::new(&model.arch, 40);
+    let node = cache.branch(None).unwrap();
+    let feed = [Feed { node, ids: &ids, want: Want::All }];
+    let mut logits = Vec::new();
+    let mut each = |_: usize, _: usize, row: &[f32]| logits.extend_from_slice(row);
+    model.extend(&device, &mut cache, &feed, &mut workspace, &mut each).unwrap();
+    let difference = largest_difference(&logits, &expected);
+    assert!(difference < 1e-4, "logits differ by {difference:e}");
 }

@@ -18,54 +18,56 @@ pub(super) const TILE: usize = 56;
 /// H, K and E.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heads {
-    pub heads: usize,
-    pub kv_heads: usize,
-    pub head_width: usize,
+    /// H, query heads.
+    pub queries: usize,
+    /// K, key/value heads.
+    pub keys: usize,
+    /// E, width of a head.
+    pub width: usize,
 }
 
 impl Heads {
     /// Those of a shape.
     pub(crate) fn of(arch: &Arch) -> Self {
-        let Arch { heads, kv_heads, head_width, .. } = *arch;
-        Heads { heads, kv_heads, head_width }
+        Heads { queries: arch.heads, keys: arch.kv_heads, width: arch.head_width }
     }
 
     /// Heads of a row that are rotated by position: queries and keys.
     pub(crate) fn rotated(self) -> usize {
-        self.heads + self.kv_heads
+        self.queries + self.keys
     }
 
     /// Columns of a `qkv` row.
     pub(crate) fn row_width(self) -> usize {
-        (self.heads + 2 * self.kv_heads) * self.head_width
+        (self.queries + 2 * self.keys) * self.width
     }
 
     /// Columns of the result.
     pub(crate) fn out_width(self) -> usize {
-        self.heads * self.head_width
+        self.queries * self.width
     }
 
     /// The query heads that share a key/value head.
     pub(super) fn group(self, kv_head: usize) -> Range<usize> {
-        let size = self.heads / self.kv_heads;
+        let size = self.queries / self.keys;
         kv_head * size..(kv_head + 1) * size
     }
 
     fn columns(self, head: usize) -> Range<usize> {
-        head * self.head_width..(head + 1) * self.head_width
+        head * self.width..(head + 1) * self.width
     }
 
     fn key_columns(self, kv_head: usize) -> Range<usize> {
-        self.columns(self.heads + kv_head)
+        self.columns(self.queries + kv_head)
     }
 
     fn value_columns(self, kv_head: usize) -> Range<usize> {
-        self.columns(self.heads + self.kv_heads + kv_head)
+        self.columns(self.queries + self.keys + kv_head)
     }
 
     /// What scores are multiplied by.
     pub(super) fn scale(self) -> f32 {
-        1.0 / (self.head_width as f32).sqrt()
+        1.0 / (self.width as f32).sqrt()
     }
 }
 
@@ -84,8 +86,8 @@ pub(crate) fn attend(
 ) {
     let tokens = qkv.len() / heads.row_width();
     let (out, log_sums) = (SharedMut::new(out), SharedMut::new(log_sums));
-    device.each(segments.len() * heads.kv_heads, |task, scratch| {
-        let (segment, kv_head) = (&segments[task / heads.kv_heads], task % heads.kv_heads);
+    device.each(segments.len() * heads.keys, |task, scratch| {
+        let (segment, kv_head) = (&segments[task / heads.keys], task % heads.keys);
         let job = Job { level: device.level(), heads, qkv, segment, kv_head };
         let [panel, keys, values, scores] = rooms(scratch.room(job.forward_room()), job.sizes());
         let keys = Packed::of(job.level, job.rows(heads.key_columns(kv_head)).transposed(), keys);
@@ -101,7 +103,7 @@ pub(crate) fn attend(
                 // SAFETY: as above.
                 let out = unsafe { Out::new(out, start, heads.out_width()) };
                 let weights = job.score_view(&rows, scores);
-                multiply_packed(job.level, out, weights, (values, heads.head_width), false, panel);
+                multiply_packed(job.level, out, weights, (values, heads.width), false, panel);
             }
         }
     });
@@ -129,8 +131,8 @@ pub(crate) fn attend_backward(
     segments: &[Range<usize>],
 ) {
     let d_qkv = SharedMut::new(d_qkv);
-    device.each(segments.len() * heads.kv_heads, |task, scratch| {
-        let (segment, kv_head) = (&segments[task / heads.kv_heads], task % heads.kv_heads);
+    device.each(segments.len() * heads.keys, |task, scratch| {
+        let (segment, kv_head) = (&segments[task / heads.keys], task % heads.keys);
         let job = Job { level: device.level(), heads, qkv: given.qkv, segment, kv_head };
         job.backward(d_qkv, given, scratch.room(job.backward_room()));
     });
@@ -152,7 +154,7 @@ impl Job<'_> {
 
     /// Scratch of a product, packed keys, packed values, scores.
     fn sizes(&self) -> [usize; 4] {
-        let (keys, width) = (self.len(), self.heads.head_width);
+        let (keys, width) = (self.len(), self.heads.width);
         let scores = TILE * score_stride(keys);
         [PRODUCT_SCRATCH, packed_len(width, keys), packed_len(keys, width), scores]
     }
@@ -194,7 +196,7 @@ impl Job<'_> {
         panel: &mut [f32],
     ) {
         let queries = self.rows(self.heads.columns(head));
-        let queries = queries.part(rows.clone(), 0..self.heads.head_width);
+        let queries = queries.part(rows.clone(), 0..self.heads.width);
         let out = Out::own(scores, score_stride(self.len()));
         multiply_packed(self.level, out, queries, (keys, rows.end), false, panel);
     }
@@ -214,7 +216,7 @@ impl Job<'_> {
     }
 
     fn backward(&self, d_qkv: SharedMut<'_>, given: Attended<'_>, scratch: &mut [f32]) {
-        let (heads, level, width) = (self.heads, self.level, self.heads.head_width);
+        let (heads, level, width) = (self.heads, self.level, self.heads.width);
         let [product, across, down, scores, across_values, d_scores, _] =
             rooms(scratch, self.backward_sizes());
         let keys = self.rows(heads.key_columns(self.kv_head));

@@ -42,10 +42,10 @@ pub(crate) struct Reading<'a> {
 pub(crate) fn attend_cached(device: &Device, heads: Heads, out: &mut [f32], reading: &Reading<'_>) {
     let count = reading.positions.len();
     let out = SharedMut::new(out);
-    device.each(count.div_ceil(TILE) * heads.kv_heads, |task, scratch| {
-        let first = task / heads.kv_heads * TILE;
+    device.each(count.div_ceil(TILE) * heads.keys, |task, scratch| {
+        let first = task / heads.keys * TILE;
         let rows = first..count.min(first + TILE);
-        let kv_head = task % heads.kv_heads;
+        let kv_head = task % heads.keys;
         let tile = CachedTile { level: device.level(), heads, kv_head, rows, reading };
         let [panel, gathered, packed, scores] = rooms(scratch.room(tile.room()), tile.sizes());
         tile.scores(scores, gathered, packed, panel);
@@ -75,7 +75,7 @@ impl CachedTile<'_> {
 
     /// Scratch of a product, gathered rows, packed rows, scores of all heads of the group.
     fn sizes(&self) -> [usize; 4] {
-        let (keys, width) = (self.keys(), self.heads.head_width);
+        let (keys, width) = (self.keys(), self.heads.width);
         let packed = packed_len(width, keys).max(packed_len(keys, width));
         let group = self.heads.group(self.kv_head).len();
         [PRODUCT_SCRATCH, keys * width, packed, group * self.rows.len() * self.stride()]
@@ -97,8 +97,8 @@ impl CachedTile<'_> {
 
     /// Rows of one head at some slots: in place where the slots are neighbours.
     fn slots<'s>(&self, cache: &'s [f32], slots: &[u32], gathered: &'s mut [f32]) -> View<'s> {
-        let width = self.heads.head_width;
-        let row = self.heads.kv_heads * width;
+        let width = self.heads.width;
+        let row = self.heads.keys * width;
         let column = self.kv_head * width;
         if slots.windows(2).all(|pair| pair[1] == pair[0] + 1) {
             let first = slots.first().map_or(0, |slot| *slot as usize);
@@ -118,7 +118,7 @@ impl CachedTile<'_> {
         packed: &mut [f32],
         panel: &mut [f32],
     ) {
-        let (width, row_width) = (self.heads.head_width, self.heads.row_width());
+        let (width, row_width) = (self.heads.width, self.heads.row_width());
         let shape = (self.reading.positions.len(), row_width);
         let queries = View::new(self.reading.qkv, shape, (row_width, 1));
         let shared = SharedMut::new(scores);
@@ -153,7 +153,7 @@ impl CachedTile<'_> {
         packed: &mut [f32],
         panel: &mut [f32],
     ) {
-        let (width, out_width) = (self.heads.head_width, self.heads.out_width());
+        let (width, out_width) = (self.heads.width, self.heads.out_width());
         let lines = (scores.len() / self.stride(), self.stride());
         let weights = View::new(scores, lines, (self.stride(), 1));
         for (node, rows, keys) in self.nodes() {

@@ -80,21 +80,22 @@ pub(crate) fn swiglu_backward(device: &Device, gate_up: &mut [f32], d_out: &[f32
         // SAFETY: tasks have disjoint rows.
         let gate_up = unsafe { shared.slice(rows.start * 2 * width, rows.len() * 2 * width) };
         let d_out = &d_out[rows.start * width..rows.end * width];
-        swiglu_backward_rows(device.level(), gate_up, d_out, width);
+        for (both, d_out) in gate_up.chunks_exact_mut(2 * width).zip(d_out.chunks_exact(width)) {
+            let (gate, up) = both.split_at_mut(width);
+            swiglu_backward_row(device.level(), gate, up, d_out);
+        }
     });
 }
 
 vectorised! {
-    fn swiglu_backward_rows(gate_up: &mut [f32], d_out: &[f32], width: usize) -> () {
-        for (both, d_out) in gate_up.chunks_exact_mut(2 * width).zip(d_out.chunks_exact(width)) {
-            let (gate, up) = both.split_at_mut(width);
-            for ((gate, up), d_out) in gate.iter_mut().zip(up).zip(d_out) {
-                let sigmoid = 1.0 / (1.0 + exp(-*gate));
-                let silu = *gate * sigmoid;
-                let slope = sigmoid * (1.0 + *gate * (1.0 - sigmoid));
-                *gate = d_out * *up * slope;
-                *up = d_out * silu;
-            }
+    /// One row at a time, so that the three buffers are known not to overlap.
+    fn swiglu_backward_row(gate: &mut [f32], up: &mut [f32], d_out: &[f32]) -> () {
+        for ((gate, up), d_out) in gate.iter_mut().zip(up).zip(d_out) {
+            let sigmoid = 1.0 / (1.0 + exp(-*gate));
+            let silu = *gate * sigmoid;
+            let slope = sigmoid * (1.0 + *gate * (1.0 - sigmoid));
+            *gate = d_out * *up * slope;
+            *up = d_out * silu;
         }
     }
 }

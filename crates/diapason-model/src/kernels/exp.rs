@@ -8,7 +8,6 @@ use super::vectorised;
 ///
 /// x = n·ln 2 + r, |r| ≤ ln 2 / 2; e^r is a polynomial (Cephes), 2^n is put together from bits.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "must take on its caller's target features")]
 pub(super) fn exp(x: f32) -> f32 {
     /// 1.5 · 2^23: adding it rounds to an integer, which is then in the low bits.
     const ROUND: f32 = 12_582_912.0;
@@ -34,7 +33,9 @@ vectorised! {
         let top = max(row) * scale;
         let sum = map_sum(row, |x| exp(x * scale - top));
         let inverse = 1.0 / sum;
-        row.iter_mut().for_each(|x| *x *= inverse);
+        for x in row {
+            *x *= inverse;
+        }
         top + sum.ln()
     }
 }
@@ -42,7 +43,9 @@ vectorised! {
 vectorised! {
     /// `row = exp(scale · row - log_sum)`: softmax again, from its saved normaliser.
     pub(crate) fn softmax_again(row: &mut [f32], scale: f32, log_sum: f32) -> () {
-        row.iter_mut().for_each(|x| *x = exp(*x * scale - log_sum));
+        for x in row {
+            *x = exp(*x * scale - log_sum);
+        }
     }
 }
 

@@ -53,7 +53,9 @@ vectorised! {
         let sum = map_sum(logits, |x| exp(x - top));
         let weight = scale * target.weight;
         let factor = weight / sum;
-        logits.iter_mut().for_each(|x| *x *= factor);
+        for x in &mut *logits {
+            *x *= factor;
+        }
         logits[target.id as usize] -= weight;
         sum.ln() + (top - chosen)
     }

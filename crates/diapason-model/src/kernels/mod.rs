@@ -70,7 +70,6 @@ macro_rules! vectorised {
         $(#[$meta])*
         $vis fn $name(level: $crate::kernels::Level, $($arg: $type),*) $(-> $out)? {
             #[inline(always)]
-            #[expect(clippy::inline_always, reason = "the body must take on its caller's target features")]
             fn body($($arg: $type),*) $(-> $out)? $body
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx2,fma")]

@@ -60,7 +60,7 @@ pub(crate) struct NormGradients<'a> {
 /// Adds the gradients of x and w, given the gradient `out` of the normed rows.
 pub(crate) fn norm_backward(
     device: &Device,
-    gradients: NormGradients<'_>,
+    NormGradients { x: d_x, w: d_w, partial }: NormGradients<'_>,
     out: &[f32],
     x: &[f32],
     inverse_rms: &[f32],
@@ -68,8 +68,8 @@ pub(crate) fn norm_backward(
 ) {
     let (width, count) = (w.len(), inverse_rms.len());
     let blocks = count.div_ceil(BLOCK);
-    let partial = &mut gradients.partial[..blocks * width];
-    let (d_x, shared) = (SharedMut::new(gradients.x), SharedMut::new(partial));
+    let partial = &mut partial[..blocks * width];
+    let (d_x, shared) = (SharedMut::new(d_x), SharedMut::new(partial));
     device.each_range(blocks, 1, |range, _| {
         for block in range {
             let rows = block * BLOCK..count.min((block + 1) * BLOCK);
@@ -83,12 +83,11 @@ pub(crate) fn norm_backward(
         }
     });
     for partial in partial.chunks_exact(width) {
-        gradients.w.iter_mut().zip(partial).for_each(|(total, part)| *total += part);
+        d_w.iter_mut().zip(partial).for_each(|(total, part)| *total += part);
     }
 }
 
 vectorised! {
-    #[expect(clippy::too_many_arguments, reason = "the level and six buffers of one kernel")]
     fn norm_backward_rows(
         d_x: &mut [f32],
         d_w: &mut [f32],

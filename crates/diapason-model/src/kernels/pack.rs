@@ -134,7 +134,12 @@ unsafe fn copy_avx512(view: View<'_>, target: *mut f32, stride: usize) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn transpose_avx512(view: View<'_>, target: *mut f32, stride: usize) {
-    use std::arch::x86_64::{_mm512_maskz_loadu_ps, _mm512_setzero_ps, _mm512_storeu_ps};
+    use std::arch::x86_64::{
+        _MM_HINT_T0, _mm_prefetch, _mm512_maskz_loadu_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    };
+    /// Elements between what is read and what is fetched: 16 rows are too many for the machine
+    /// to foresee by itself.
+    const AHEAD: usize = 64;
     let depth = view.columns;
     for from in (0..depth).step_by(16) {
         let count = 16.min(depth - from);
@@ -146,6 +151,8 @@ unsafe fn transpose_avx512(view: View<'_>, target: *mut f32, stride: usize) {
             let source = view.data.as_ptr().add(from);
             if view.rows == 16 {
                 for (row, value) in block.iter_mut().enumerate() {
+                    let ahead = source.wrapping_add(row * view.row_stride + AHEAD);
+                    _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
                     *value = _mm512_maskz_loadu_ps(mask, source.add(row * view.row_stride));
                 }
             } else {
@@ -155,7 +162,7 @@ unsafe fn transpose_avx512(view: View<'_>, target: *mut f32, stride: usize) {
                     }
                 }
             }
-            let columns = transpose_16(block);
+            let columns = transpose_16(&block);
             let target = target.add(from * stride);
             if count == 16 {
                 for (k, value) in columns.iter().enumerate() {
@@ -174,7 +181,7 @@ unsafe fn transpose_avx512(view: View<'_>, target: *mut f32, stride: usize) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn transpose_16(rows: [std::arch::x86_64::__m512; 16]) -> [std::arch::x86_64::__m512; 16] {
+fn transpose_16(rows: &[std::arch::x86_64::__m512; 16]) -> [std::arch::x86_64::__m512; 16] {
     use std::arch::x86_64::{
         _mm512_castpd_ps, _mm512_castps_pd, _mm512_setzero_ps, _mm512_shuffle_f32x4,
         _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
@@ -182,7 +189,7 @@ fn transpose_16(rows: [std::arch::x86_64::__m512; 16]) -> [std::arch::x86_64::__
     let low = |a, b| _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
     let high =
         |a, b| _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
-    let mut pairs = rows;
+    let mut pairs = *rows;
     for i in 0..8 {
         pairs[2 * i] = _mm512_unpacklo_ps(rows[2 * i], rows[2 * i + 1]);
         pairs[2 * i + 1] = _mm512_unpackhi_ps(rows[2 * i], rows[2 * i + 1]);

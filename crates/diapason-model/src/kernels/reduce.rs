@@ -1,11 +1,11 @@
 //! Sums and maxima in one fixed order, wide enough for any vector unit: lane j takes the elements
 //! with index j mod 32, and the lanes are then added pairwise.
+#![expect(clippy::inline_always, reason = "they must take on their callers' target features")]
 
 const LANES: usize = 32;
 
 /// Σ f(a, b) over two rows of equal length.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "must take on its caller's target features")]
 pub(super) fn sum_pairs(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     assert_eq!(a.len(), b.len(), "rows agree in length");
     let mut lanes = [0.0_f32; LANES];
@@ -24,7 +24,6 @@ pub(super) fn sum_pairs(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f3
 
 /// Σ a · b · c over three rows of equal length.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "must take on its caller's target features")]
 pub(super) fn sum_triples(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
     assert!(a.len() == b.len() && b.len() == c.len(), "rows agree in length");
     let mut lanes = [0.0_f32; LANES];
@@ -44,7 +43,6 @@ pub(super) fn sum_triples(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
 
 /// Replaces each value x by f(x), and returns the sum of the results.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "must take on its caller's target features")]
 pub(super) fn map_sum(values: &mut [f32], f: impl Fn(f32) -> f32) -> f32 {
     let mut lanes = [0.0_f32; LANES];
     let (chunks, rest) = values.as_chunks_mut::<LANES>();
@@ -63,7 +61,6 @@ pub(super) fn map_sum(values: &mut [f32], f: impl Fn(f32) -> f32) -> f32 {
 
 /// The largest value, -∞ of none. NaN is passed over.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "must take on its caller's target features")]
 pub(super) fn max(values: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let (chunks, rest) = values.as_chunks::<LANES>();
@@ -76,7 +73,6 @@ pub(super) fn max(values: &[f32]) -> f32 {
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "must take on its caller's target features")]
 fn fold(mut lanes: [f32; LANES]) -> f32 {
     let mut half = LANES / 2;
     while half > 0 {

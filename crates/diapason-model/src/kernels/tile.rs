@@ -51,20 +51,29 @@ pub(super) fn rows(level: Level) -> usize {
 /// The operands must be readable and C writable at the places the fields describe.
 pub(super) unsafe fn run(level: Level, count: usize, tile: &Tile) {
     macro_rules! by_rows {
-        ($function:ident: $($rows:literal)*) => {
+        ($($rows:literal)* => |$name:ident| $call:expr) => {
             match count {
-                // SAFETY: the caller's promise; the level was detected.
-                $($rows => unsafe { $function::<$rows>(tile) },)*
+                $($rows => {
+                    const $name: usize = $rows;
+                    // SAFETY: the caller's promise; the level was detected.
+                    unsafe { $call }
+                })*
                 _ => unreachable!("a tile has at most `rows(level)` rows"),
             }
         };
     }
     match level {
-        Level::Baseline => by_rows!(baseline: 1 2 3 4),
+        Level::Baseline => by_rows!(1 2 3 4 => |R| baseline::<R>(tile)),
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => by_rows!(avx2: 1 2 3 4 5 6),
+        Level::Avx2 => by_rows!(1 2 3 4 5 6 => |R| avx2::<R>(tile)),
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => by_rows!(avx512: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+        Level::Avx512 if tile.a_row == 1 && tile.a_depth == A_STRIDE => {
+            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| avx512::<R, true>(tile));
+        }
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => {
+            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| avx512::<R, false>(tile));
+        }
     }
 }
 
@@ -155,15 +164,21 @@ unsafe fn avx2<const R: usize>(tile: &Tile) {
 }
 
 /// SAFETY of the body: places promised by the caller of [`run`].
+///
+/// The loop is bound by multiplication only if addresses of A cost nothing: of a packed panel they
+/// are constants; else every third row has a pointer of its own.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-unsafe fn avx512<const R: usize>(tile: &Tile) {
+unsafe fn avx512<const R: usize, const PACKED: bool>(tile: &Tile) {
     use std::arch::x86_64::{
-        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
-        _mm512_set1_ps, _mm512_setzero_ps,
+        _MM_HINT_T0, _mm_prefetch, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
+        _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
     };
+    /// Elements of the panel fetched before they are read: it lives in the second cache.
+    const AHEAD: usize = 16 * PANEL;
     let all = u32::MAX >> (32 - tile.columns as u32);
     let (low_mask, high_mask) = (all as u16, (all >> 16) as u16);
+    let (row, depth) = if PACKED { (1, A_STRIDE) } else { (tile.a_row, tile.a_depth) };
     let mut sums = [[_mm512_setzero_ps(); 2]; R];
     // SAFETY: see above; masked lanes are not touched.
     unsafe {
@@ -174,15 +189,20 @@ unsafe fn avx512<const R: usize>(tile: &Tile) {
                 sum[1] = _mm512_maskz_loadu_ps(high_mask, c.wrapping_add(16));
             }
         }
-        let (mut a, mut b) = (tile.a, tile.b);
+        let mut thirds: [*const f32; 5] =
+            std::array::from_fn(|third| tile.a.wrapping_add(3 * third * row));
+        let mut b = tile.b;
         for _ in 0..tile.depth {
+            _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(AHEAD).cast());
+            _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(AHEAD + 16).cast());
             let (low, high) = (_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16)));
             for (r, sum) in sums.iter_mut().enumerate() {
-                let value = _mm512_set1_ps(*a.add(r * tile.a_row));
+                let a = if PACKED { thirds[0].add(r) } else { thirds[r / 3].add(r % 3 * row) };
+                let value = _mm512_set1_ps(*a);
                 sum[0] = _mm512_fmadd_ps(value, low, sum[0]);
                 sum[1] = _mm512_fmadd_ps(value, high, sum[1]);
             }
-            a = a.wrapping_add(tile.a_depth);
+            thirds = thirds.map(|third| third.wrapping_add(depth));
             b = b.wrapping_add(PANEL);
         }
         for (r, sum) in sums.iter().enumerate() {
