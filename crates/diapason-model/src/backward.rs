@@ -6,7 +6,7 @@
 use crate::forward::{chunks, matrix};
 use crate::kernels::{
     Attended, Heads, NormGradients, add_rows_to_table, attend_backward, cross_entropy, norm,
-    norm_backward, product, swiglu, swiglu_backward,
+    norm_backward, product, swiglu_backward,
 };
 use crate::workspace::{Backward, Forward, Head, Input, LayerBuffers};
 use crate::{Device, Model};
@@ -88,12 +88,11 @@ impl Model {
         let gate_up = &mut saved.gate_up[..n * 2 * m];
         let hidden = &mut hidden[..n * m];
         let d_output = matrix(&backward.residual, n, d);
-        swiglu(device, hidden, gate_up, m);
-        let d_down = &mut gradients[ranges.down.clone()];
-        product(device, d_down, d_output.transposed(), matrix(hidden, n, m), true);
         let down = matrix(&self.weights[ranges.down.clone()], d, m);
         product(device, hidden, d_output, down, false);
         swiglu_backward(device, gate_up, hidden, m);
+        let d_down = &mut gradients[ranges.down.clone()];
+        product(device, d_down, d_output.transposed(), matrix(hidden, n, m), true);
         let d_gate_up = matrix(gate_up, n, 2 * m);
         let weight = &self.weights[ranges.post_norm.clone()];
         let (normed, middle) = (&mut normed[..n * d], &saved.middle[..n * d]);

@@ -25,12 +25,15 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// The first `len` elements, with whatever they hold.
+    /// `len` elements from the start of a cache line, with whatever they hold: a vector that
+    /// crosses lines is read twice.
     pub(crate) fn room(&mut self, len: usize) -> &mut [f32] {
-        if self.buffer.len() < len {
-            self.buffer.resize(len, 0.0);
+        const LINE: usize = 16;
+        if self.buffer.len() < len + LINE {
+            self.buffer.resize(len + LINE, 0.0);
         }
-        &mut self.buffer[..len]
+        let start = self.buffer.as_ptr().align_offset(LINE * size_of::<f32>());
+        &mut self.buffer[start..start + len]
     }
 }
 

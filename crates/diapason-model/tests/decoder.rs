@@ -76,6 +76,41 @@ fn loss_and_every_gradient_are_those_of_the_twin() {
     }
 }
 
+/// Slopes of the twin's loss along the gradient of each tensor and along a random direction: at
+/// shapes with several tiles, whole vectors and blocks, where single differences would take hours.
+#[test]
+fn gradients_of_longer_segments_are_those_of_the_twin() {
+    let wider = Arch { width: 64, head_width: 32, mlp_width: 96, ..arch(4, 2, true) };
+    let mut model = model(&wider);
+    model.weights.iter_mut().for_each(|weight| *weight *= 0.25);
+    let pack = pack(&[61, 20, 118]);
+    let (loss, gradients) = learn(&model, &pack, 2);
+    let weights: Vec<f64> = model.weights.iter().map(|w| f64::from(*w)).collect();
+    let expected = reference::nats(&wider, &weights, &pack);
+    assert!((loss.nats / expected - 1.0).abs() < 1e-6, "{} for {expected}", loss.nats);
+    let mut stream = Streams::new(5).stream("directions", 0);
+    for spec in &model.layout.tensors {
+        let gradient: Vec<f64> =
+            gradients[spec.range.clone()].iter().map(|g| f64::from(*g)).collect();
+        let random = gradient.iter().map(|_| stream.random_range(-1.0..1.0)).collect();
+        for direction in [gradient.clone(), random] {
+            let size = direction.iter().map(|x| x * x).sum::<f64>().sqrt();
+            let [above, below] = [1e-4, -1e-4].map(|step| {
+                let mut weights = weights.clone();
+                for (weight, x) in weights[spec.range.clone()].iter_mut().zip(&direction) {
+                    *weight += step * x / size;
+                }
+                reference::nats(&wider, &weights, &pack)
+            });
+            let slope = (above - below) / 2e-4;
+            let pairs = gradient.iter().zip(&direction);
+            let found: f64 = pairs.map(|(g, x)| g * x / size).sum();
+            let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+            assert!((slope - found).abs() < 1e-5 * norm, "{}: {found} for {slope}", spec.name);
+        }
+    }
+}
+
 #[test]
 fn gradients_add_up_and_scale() {
     let model = model(&arch(4, 2, true));

@@ -72,30 +72,39 @@ vectorised! {
     }
 }
 
-/// Turns `gate_up [N, 2M]` into its gradient, given the gradient `d_out [N, M]`.
-pub(crate) fn swiglu_backward(device: &Device, gate_up: &mut [f32], d_out: &[f32], width: usize) {
-    let rows = gate_up.len() / (2 * width);
-    let shared = SharedMut::new(gate_up);
+/// Takes the gradient of [`swiglu`]'s result in `hidden [N, M]`, turns `gate_up [N, 2M]` into its
+/// gradient, and leaves the result itself in `hidden`: the backward pass needs it once more.
+pub(crate) fn swiglu_backward(
+    device: &Device,
+    gate_up: &mut [f32],
+    hidden: &mut [f32],
+    width: usize,
+) {
+    let rows = hidden.len() / width;
+    let (gate_up, hidden) = (SharedMut::new(gate_up), SharedMut::new(hidden));
     device.each_range(rows, 8, |rows, _| {
-        // SAFETY: tasks have disjoint rows.
-        let gate_up = unsafe { shared.slice(rows.start * 2 * width, rows.len() * 2 * width) };
-        let d_out = &d_out[rows.start * width..rows.end * width];
-        for (both, d_out) in gate_up.chunks_exact_mut(2 * width).zip(d_out.chunks_exact(width)) {
+        for row in rows {
+            // SAFETY: tasks have disjoint rows.
+            let both = unsafe { gate_up.slice(row * 2 * width, 2 * width) };
+            // SAFETY: as above.
+            let hidden = unsafe { hidden.slice(row * width, width) };
             let (gate, up) = both.split_at_mut(width);
-            swiglu_backward_row(device.level(), gate, up, d_out);
+            swiglu_backward_row(device.level(), gate, up, hidden);
         }
     });
 }
 
 vectorised! {
     /// One row at a time, so that the three buffers are known not to overlap.
-    fn swiglu_backward_row(gate: &mut [f32], up: &mut [f32], d_out: &[f32]) -> () {
-        for ((gate, up), d_out) in gate.iter_mut().zip(up).zip(d_out) {
+    fn swiglu_backward_row(gate: &mut [f32], up: &mut [f32], hidden: &mut [f32]) -> () {
+        for ((gate, up), hidden) in gate.iter_mut().zip(up).zip(hidden) {
             let sigmoid = 1.0 / (1.0 + exp(-*gate));
             let silu = *gate * sigmoid;
             let slope = sigmoid * (1.0 + *gate * (1.0 - sigmoid));
+            let (d_out, result) = (*hidden, silu * *up);
             *gate = d_out * *up * slope;
             *up = d_out * silu;
+            *hidden = result;
         }
     }
 }

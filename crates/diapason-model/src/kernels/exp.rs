@@ -1,6 +1,6 @@
 //! The exponential as plain arithmetic that vectorises, and softmax over it.
 
-use super::reduce::{map_sum, max};
+use super::reduce::{map, map_sum, max};
 use super::vectorised;
 
 /// e^x with a relative error below 2e-7 for -87 ≤ x ≤ 88; outside, the value at the nearer end.
@@ -33,9 +33,7 @@ vectorised! {
         let top = max(row) * scale;
         let sum = map_sum(row, |x| exp(x * scale - top));
         let inverse = 1.0 / sum;
-        for x in row {
-            *x *= inverse;
-        }
+        map(row, |x| x * inverse);
         top + sum.ln()
     }
 }
@@ -43,9 +41,7 @@ vectorised! {
 vectorised! {
     /// `row = exp(scale · row - log_sum)`: softmax again, from its saved normaliser.
     pub(crate) fn softmax_again(row: &mut [f32], scale: f32, log_sum: f32) -> () {
-        for x in row {
-            *x = exp(*x * scale - log_sum);
-        }
+        map(row, |x| exp(x * scale - log_sum));
     }
 }
 

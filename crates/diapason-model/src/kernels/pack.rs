@@ -34,14 +34,6 @@ impl<'a> View<'a> {
         self.columns
     }
 
-    pub(crate) fn row_stride(&self) -> usize {
-        self.row_stride
-    }
-
-    pub(crate) fn column_stride(&self) -> usize {
-        self.column_stride
-    }
-
     pub(crate) fn transposed(self) -> Self {
         View {
             rows: self.columns,
@@ -50,6 +42,11 @@ impl<'a> View<'a> {
             column_stride: self.row_stride,
             ..self
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn at(&self, row: usize, column: usize) -> f32 {
+        self.data[row * self.row_stride + column * self.column_stride]
     }
 
     /// The rows of a range and the columns of another.
@@ -69,14 +66,10 @@ impl<'a> View<'a> {
         assert!(self.column_stride == 1 && row < self.rows, "a row is a slice");
         &self.data[row * self.row_stride..][..self.columns]
     }
-
-    pub(super) fn pointer(&self) -> *const f32 {
-        self.data.as_ptr()
-    }
 }
 
-/// Packs at most 16 rows of a view as lanes: `target[k·stride + lane] = view[lane, k]`, with zeros
-/// in the lanes that have no row.
+/// Packs at most 16 rows of a view as lanes: `target[k·stride + lane] = view[lane, k]`. Lanes that
+/// have no row hold anything: no result depends on them.
 pub(super) fn pack_lanes(level: Level, view: View<'_>, target: &mut [f32], stride: usize) {
     let depth = view.columns;
     if depth == 0 || view.rows == 0 {
@@ -110,7 +103,6 @@ fn pack_plainly(view: View<'_>, target: &mut [f32], stride: usize) {
                 *value = source[lane * view.row_stride];
             }
         }
-        lanes[view.rows..].fill(0.0);
     }
 }
 
@@ -118,13 +110,17 @@ fn pack_plainly(view: View<'_>, target: &mut [f32], stride: usize) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn copy_avx512(view: View<'_>, target: *mut f32, stride: usize) {
-    use std::arch::x86_64::{_mm512_maskz_loadu_ps, _mm512_storeu_ps};
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch, _mm512_maskz_loadu_ps, _mm512_storeu_ps};
+    /// The panel after next: its lines lie far apart, and no machine foresees them.
+    const AHEAD: usize = 32;
     let mask = (u32::MAX >> (32 - view.rows as u32)) as u16;
     let source = view.data.as_ptr();
     for k in 0..view.columns {
         // SAFETY: masked lanes are not read; the rest is promised.
         unsafe {
-            let lanes = _mm512_maskz_loadu_ps(mask, source.add(k * view.column_stride));
+            let source = source.add(k * view.column_stride);
+            _mm_prefetch::<_MM_HINT_T0>(source.wrapping_add(AHEAD).cast());
+            let lanes = _mm512_maskz_loadu_ps(mask, source);
             _mm512_storeu_ps(target.add(k * stride), lanes);
         }
     }
@@ -145,22 +141,14 @@ unsafe fn transpose_avx512(view: View<'_>, target: *mut f32, stride: usize) {
         let count = 16.min(depth - from);
         let mask = (u32::MAX >> (32 - count as u32)) as u16;
         let mut block = [_mm512_setzero_ps(); 16];
-        // SAFETY: masked lanes are not read; rows beyond the view stay zero; only `count` lines of
-        // the target are written.
+        // SAFETY: masked lanes are not read; beyond the last row, that row is read again; only
+        // `count` lines of the target are written.
         unsafe {
             let source = view.data.as_ptr().add(from);
-            if view.rows == 16 {
-                for (row, value) in block.iter_mut().enumerate() {
-                    let ahead = source.wrapping_add(row * view.row_stride + AHEAD);
-                    _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
-                    *value = _mm512_maskz_loadu_ps(mask, source.add(row * view.row_stride));
-                }
-            } else {
-                for (row, value) in block.iter_mut().enumerate() {
-                    if row < view.rows {
-                        *value = _mm512_maskz_loadu_ps(mask, source.add(row * view.row_stride));
-                    }
-                }
+            for (row, value) in block.iter_mut().enumerate() {
+                let row = source.add(row.min(view.rows - 1) * view.row_stride);
+                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(AHEAD).cast());
+                *value = _mm512_maskz_loadu_ps(mask, row);
             }
             let columns = transpose_16(&block);
             let target = target.add(from * stride);

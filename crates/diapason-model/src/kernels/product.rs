@@ -11,14 +11,12 @@ use std::ops::Range;
 
 /// Longest stretch of k in a packed block.
 const DEPTH: usize = 256;
-/// Most columns of B in a packed block.
-const WIDTH: usize = 12 * PANEL;
-/// Rows of A are packed when they are used for at least this many columns.
-const PACK_COLUMNS: usize = 128;
+/// Most elements of a packed block of B: half of a second cache of one MiB.
+const BLOCK: usize = 1 << 17;
 /// Elements of a packed panel of A.
 const A_PANEL: usize = A_STRIDE * DEPTH;
 /// Scratch elements that [`multiply`] needs.
-pub(crate) const PRODUCT_SCRATCH: usize = A_PANEL + DEPTH * WIDTH;
+pub(crate) const PRODUCT_SCRATCH: usize = A_PANEL + BLOCK;
 /// Multiplications below which a product is not split further.
 const SMALL: usize = 1 << 18;
 
@@ -85,8 +83,6 @@ fn pack_block(level: Level, b: View<'_>, target: &mut [f32]) {
         if middle < end {
             let second = &mut target[PANEL / 2..];
             pack_lanes(level, lanes.part(middle..end, 0..depth), second, PANEL);
-        } else {
-            target.chunks_exact_mut(PANEL).for_each(|line| line[PANEL / 2..].fill(0.0));
         }
     }
 }
@@ -106,33 +102,24 @@ fn run_block(level: Level, out: Out<'_>, a: View<'_>, block: &Block<'_>, a_panel
     assert!(depth <= block.packed_depth, "a block has all the lines used");
     assert!(block.panels.len() >= block.columns.div_ceil(PANEL) * panel_len, "panels are whole");
     let step = tile::rows(level);
-    let packs = block.columns >= PACK_COLUMNS;
     for first in (0..m).step_by(step) {
         let count = step.min(m - first);
         let rows = a.part(first..first + count, 0..depth);
-        let (a, a_row, a_depth) = if packs {
-            pack_lanes(level, rows, a_panel, A_STRIDE);
-            (a_panel.as_ptr(), 1, A_STRIDE)
-        } else {
-            (rows.pointer(), rows.row_stride(), rows.column_stride())
-        };
+        pack_lanes(level, rows, a_panel, A_STRIDE);
         for (index, from) in (0..block.columns).step_by(PANEL).enumerate() {
             let columns = PANEL.min(block.columns - from);
             let place = out.at(first, from);
             let last = place.start + (count - 1) * out.row_stride + columns - 1;
             let tile = Tile {
                 depth,
-                a,
-                a_row,
-                a_depth,
+                a: a_panel.as_ptr(),
                 b: block.panels[index * panel_len..].as_ptr(),
                 c: place.buffer.pointer(place.start, last),
                 c_row: out.row_stride,
                 columns,
                 accumulate: block.accumulate,
             };
-            // SAFETY: A is a view inside its buffer or a packed panel of `count` rows, B has
-            // `depth` lines by the assertions, C lies inside its buffer and is exclusively ours
+            // SAFETY: A is a packed panel of `depth` lines, B has as many by the assertions, C lies inside its buffer and is exclusively ours
             // by the promise of `Out::new`.
             unsafe { tile::run(level, count, &tile) };
         }
@@ -175,10 +162,14 @@ pub(crate) fn multiply(
     assert_eq!(a.columns(), b.rows(), "the inner sizes of a product agree");
     let (a_panel, b_block) = scratch.split_at_mut(A_PANEL);
     let (k, n) = (b.rows(), b.columns());
-    for left in (0..n).step_by(WIDTH) {
-        let columns = left..n.min(left + WIDTH);
-        for from in (0..k).step_by(DEPTH) {
-            let depth = from..k.min(from + DEPTH);
+    // Stretches of equal length: a short one at the end would wait for C more than it computes.
+    let step = k.div_ceil(k.div_ceil(DEPTH).max(1)).max(1);
+    let most = BLOCK / step / PANEL * PANEL;
+    let width = n.div_ceil(n.div_ceil(most).max(1)).next_multiple_of(PANEL).max(PANEL);
+    for left in (0..n).step_by(width) {
+        let columns = left..n.min(left + width);
+        for from in (0..k).step_by(step) {
+            let depth = from..k.min(from + step);
             pack_block(level, b.part(depth.clone(), columns.clone()), b_block);
             let block = Block {
                 panels: b_block,

@@ -1,5 +1,6 @@
-//! Sums and maxima in one fixed order, wide enough for any vector unit: lane j takes the elements
-//! with index j mod 32, and the lanes are then added pairwise.
+//! Loops over rows in one fixed order, wide enough for any vector unit: lane j takes the elements
+//! with index j mod 32, and lanes are added pairwise at the end. What is left of a row after whole
+//! chunks goes through a padded chunk, for rows of attention are short.
 #![expect(clippy::inline_always, reason = "they must take on their callers' target features")]
 
 const LANES: usize = 32;
@@ -16,8 +17,11 @@ pub(super) fn sum_pairs(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f3
             lanes[j] += f(a[j], b[j]);
         }
     }
-    for (lane, (a, b)) in lanes.iter_mut().zip(a_rest.iter().zip(b_rest)) {
-        *lane += f(*a, *b);
+    if !a_rest.is_empty() {
+        let (a, b) = (padded(a_rest, 0.0), padded(b_rest, 0.0));
+        for j in 0..LANES {
+            lanes[j] += if j < a_rest.len() { f(a[j], b[j]) } else { 0.0 };
+        }
     }
     fold(lanes)
 }
@@ -41,6 +45,24 @@ pub(super) fn sum_triples(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
     fold(lanes)
 }
 
+/// Replaces each value x by f(x).
+#[inline(always)]
+pub(super) fn map(values: &mut [f32], f: impl Fn(f32) -> f32) {
+    let (chunks, rest) = values.as_chunks_mut::<LANES>();
+    for chunk in chunks {
+        for value in chunk {
+            *value = f(*value);
+        }
+    }
+    if !rest.is_empty() {
+        let mut last = padded(rest, 0.0);
+        for value in &mut last {
+            *value = f(*value);
+        }
+        rest.copy_from_slice(&last[..rest.len()]);
+    }
+}
+
 /// Replaces each value x by f(x), and returns the sum of the results.
 #[inline(always)]
 pub(super) fn map_sum(values: &mut [f32], f: impl Fn(f32) -> f32) -> f32 {
@@ -52,9 +74,13 @@ pub(super) fn map_sum(values: &mut [f32], f: impl Fn(f32) -> f32) -> f32 {
             lanes[j] += chunk[j];
         }
     }
-    for (lane, value) in lanes.iter_mut().zip(rest) {
-        *value = f(*value);
-        *lane += *value;
+    if !rest.is_empty() {
+        let mut last = padded(rest, 0.0);
+        for j in 0..LANES {
+            last[j] = f(last[j]);
+            lanes[j] += if j < rest.len() { last[j] } else { 0.0 };
+        }
+        rest.copy_from_slice(&last[..rest.len()]);
     }
     fold(lanes)
 }
@@ -69,7 +95,25 @@ pub(super) fn max(values: &[f32]) -> f32 {
             lanes[j] = if chunk[j] > lanes[j] { chunk[j] } else { lanes[j] };
         }
     }
-    lanes.into_iter().chain(rest.iter().copied()).fold(f32::NEG_INFINITY, f32::max)
+    let last = padded(rest, f32::NEG_INFINITY);
+    for j in 0..LANES {
+        lanes[j] = if last[j] > lanes[j] { last[j] } else { lanes[j] };
+    }
+    let mut half = LANES / 2;
+    while half > 0 {
+        for j in 0..half {
+            lanes[j] = if lanes[j + half] > lanes[j] { lanes[j + half] } else { lanes[j] };
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+#[inline(always)]
+fn padded(rest: &[f32], with: f32) -> [f32; LANES] {
+    let mut chunk = [with; LANES];
+    chunk[..rest.len()].copy_from_slice(rest);
+    chunk
 }
 
 #[inline(always)]

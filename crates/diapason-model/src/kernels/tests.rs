@@ -24,18 +24,14 @@ fn numbers(count: usize, seed: u64) -> Vec<f32> {
 
 /// The twin: one chain per element in the order of k.
 fn plain(level: Level, out: &mut [f32], a: View<'_>, b: View<'_>, accumulate: bool) {
-    let at = |view: View<'_>, row: usize, column: usize| {
-        // SAFETY: the indexes are inside the view.
-        unsafe { *view.pointer().add(row * view.row_stride() + column * view.column_stride()) }
-    };
     for i in 0..a.rows() {
         for j in 0..b.columns() {
             let value = &mut out[i * b.columns() + j];
             let start = if accumulate { *value } else { 0.0 };
             *value = (0..a.columns()).fold(start, |sum, k| match level {
-                Level::Baseline => sum + at(a, i, k) * at(b, k, j),
+                Level::Baseline => sum + a.at(i, k) * b.at(k, j),
                 #[cfg(target_arch = "x86_64")]
-                _ => at(a, i, k).mul_add(at(b, k, j), sum),
+                _ => a.at(i, k).mul_add(b.at(k, j), sum),
             });
         }
     }

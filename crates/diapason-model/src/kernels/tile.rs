@@ -16,12 +16,8 @@ pub(super) const A_STRIDE: usize = 16;
 pub(super) struct Tile {
     /// Length of the sum.
     pub depth: usize,
-    /// `A[r, k]` at `a + r·a_row + k·a_depth`.
+    /// A packed panel: `A[r, k]` at `a + 16·k + r`.
     pub a: *const f32,
-    /// Distance between rows of A.
-    pub a_row: usize,
-    /// Distance between successive k of A.
-    pub a_depth: usize,
     /// A packed panel: `B[k, j]` at `b + 32·k + j`.
     pub b: *const f32,
     /// `C[r, j]` at `c + r·c_row + j`.
@@ -67,12 +63,8 @@ pub(super) unsafe fn run(level: Level, count: usize, tile: &Tile) {
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => by_rows!(1 2 3 4 5 6 => |R| avx2::<R>(tile)),
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 if tile.a_row == 1 && tile.a_depth == A_STRIDE => {
-            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| avx512::<R, true>(tile));
-        }
-        #[cfg(target_arch = "x86_64")]
         Level::Avx512 => {
-            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| avx512::<R, false>(tile));
+            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| avx512::<R>(tile));
         }
     }
 }
@@ -95,7 +87,7 @@ unsafe fn baseline<const R: usize>(tile: &Tile) {
             for k in 0..tile.depth {
                 let b: &[f32; WIDTH] = &*tile.b.add(k * PANEL + from).cast();
                 for (r, sum) in sums.iter_mut().enumerate() {
-                    let a = *tile.a.add(r * tile.a_row + k * tile.a_depth);
+                    let a = *tile.a.add(k * A_STRIDE + r);
                     for (value, b) in sum.iter_mut().zip(b) {
                         *value += a * b;
                     }
@@ -142,11 +134,11 @@ unsafe fn avx2<const R: usize>(tile: &Tile) {
             for _ in 0..tile.depth {
                 let (low, high) = (_mm256_loadu_ps(b), _mm256_loadu_ps(b.add(8)));
                 for (r, sum) in sums.iter_mut().enumerate() {
-                    let value = _mm256_set1_ps(*a.add(r * tile.a_row));
+                    let value = _mm256_set1_ps(*a.add(r));
                     sum[0] = _mm256_fmadd_ps(value, low, sum[0]);
                     sum[1] = _mm256_fmadd_ps(value, high, sum[1]);
                 }
-                a = a.wrapping_add(tile.a_depth);
+                a = a.wrapping_add(A_STRIDE);
                 b = b.wrapping_add(PANEL);
             }
             for (r, sum) in sums.iter().enumerate() {
@@ -164,12 +156,9 @@ unsafe fn avx2<const R: usize>(tile: &Tile) {
 }
 
 /// SAFETY of the body: places promised by the caller of [`run`].
-///
-/// The loop is bound by multiplication only if addresses of A cost nothing: of a packed panel they
-/// are constants; else every third row has a pointer of its own.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-unsafe fn avx512<const R: usize, const PACKED: bool>(tile: &Tile) {
+unsafe fn avx512<const R: usize>(tile: &Tile) {
     use std::arch::x86_64::{
         _MM_HINT_T0, _mm_prefetch, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
         _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
@@ -178,7 +167,6 @@ unsafe fn avx512<const R: usize, const PACKED: bool>(tile: &Tile) {
     const AHEAD: usize = 16 * PANEL;
     let all = u32::MAX >> (32 - tile.columns as u32);
     let (low_mask, high_mask) = (all as u16, (all >> 16) as u16);
-    let (row, depth) = if PACKED { (1, A_STRIDE) } else { (tile.a_row, tile.a_depth) };
     let mut sums = [[_mm512_setzero_ps(); 2]; R];
     // SAFETY: see above; masked lanes are not touched.
     unsafe {
@@ -187,22 +175,21 @@ unsafe fn avx512<const R: usize, const PACKED: bool>(tile: &Tile) {
                 let c = tile.c.add(r * tile.c_row);
                 sum[0] = _mm512_maskz_loadu_ps(low_mask, c);
                 sum[1] = _mm512_maskz_loadu_ps(high_mask, c.wrapping_add(16));
+                _mm_prefetch::<_MM_HINT_T0>(c.wrapping_add(PANEL).cast());
+                _mm_prefetch::<_MM_HINT_T0>(c.wrapping_add(PANEL + 16).cast());
             }
         }
-        let mut thirds: [*const f32; 5] =
-            std::array::from_fn(|third| tile.a.wrapping_add(3 * third * row));
-        let mut b = tile.b;
+        let (mut a, mut b) = (tile.a, tile.b);
         for _ in 0..tile.depth {
             _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(AHEAD).cast());
             _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(AHEAD + 16).cast());
             let (low, high) = (_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16)));
             for (r, sum) in sums.iter_mut().enumerate() {
-                let a = if PACKED { thirds[0].add(r) } else { thirds[r / 3].add(r % 3 * row) };
-                let value = _mm512_set1_ps(*a);
+                let value = _mm512_set1_ps(*a.add(r));
                 sum[0] = _mm512_fmadd_ps(value, low, sum[0]);
                 sum[1] = _mm512_fmadd_ps(value, high, sum[1]);
             }
-            thirds = thirds.map(|third| third.wrapping_add(depth));
+            a = a.wrapping_add(A_STRIDE);
             b = b.wrapping_add(PANEL);
         }
         for (r, sum) in sums.iter().enumerate() {
