@@ -38,13 +38,17 @@ pub(crate) enum Verb {
     #[command(after_help = "Example:\n  diapason quickstart --out /tmp/quickstart")]
     Quickstart(QuickstartArgs),
     /// Run a recipe: every stage is a folder, finished stages are reused
-    #[command(after_help = "Example:\n  diapason run recipes/stories260k.toml --set seed=3 --dry-run")]
+    #[command(
+        after_help = "Example:\n  diapason run recipes/stories260k.toml --set seed=3 --dry-run"
+    )]
     Run(RunArgs),
     /// The tasks: list, show, check, build
     #[command(subcommand)]
     Suite(SuiteVerb),
     /// Train one model of a recipe
-    #[command(after_help = "Example:\n  diapason train recipes/quickstart.toml --model spectrum --out /tmp/run")]
+    #[command(
+        after_help = "Example:\n  diapason train recipes/quickstart.toml --model spectrum --out /tmp/run"
+    )]
     Train(TrainArgs),
     /// Draw outputs from a model
     #[command(

@@ -8,13 +8,24 @@ use std::time::{Duration, Instant};
 /// Where words for the user go.
 #[derive(Debug)]
 pub(crate) struct Console {
-    quiet: bool,
-    json: bool,
-    terminal: bool,
+    style: Style,
     colour: bool,
     started: Instant,
     bar: ProgressBar,
     last_plain: std::cell::Cell<Option<Instant>>,
+}
+
+/// How progress is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    /// Not at all.
+    Quiet,
+    /// One JSON object a line.
+    Json,
+    /// Plain lines now and then.
+    Lines,
+    /// A bar that moves.
+    Bar,
 }
 
 /// On a pipe or in a file, a progress line is written this often.
@@ -23,24 +34,23 @@ const PLAIN_EVERY: Duration = Duration::from_secs(10);
 impl Console {
     /// The console of this process.
     pub(crate) fn new(quiet: bool, format: LogFormat, no_colour: bool) -> Self {
-        let terminal = io::stderr().is_terminal();
-        let json = format == LogFormat::Json;
-        let bar = ProgressBar::with_draw_target(
-            Some(0),
-            if terminal && !quiet && !json {
-                ProgressDrawTarget::stderr()
-            } else {
-                ProgressDrawTarget::hidden()
-            },
-        );
+        let style = match format {
+            _ if quiet => Style::Quiet,
+            LogFormat::Json => Style::Json,
+            LogFormat::Text if io::stderr().is_terminal() => Style::Bar,
+            LogFormat::Text => Style::Lines,
+        };
+        let target = match style {
+            Style::Bar => ProgressDrawTarget::stderr(),
+            _ => ProgressDrawTarget::hidden(),
+        };
+        let bar = ProgressBar::with_draw_target(Some(0), target);
         bar.set_style(
             ProgressStyle::with_template("  {bar:24} {pos}/{len} {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
         Console {
-            quiet,
-            json,
-            terminal,
+            style,
             colour: io::stdout().is_terminal() && !no_colour,
             started: Instant::now(),
             bar,
@@ -55,11 +65,11 @@ impl Console {
 
     /// One line about what is going on.
     pub(crate) fn say(&self, text: &str) {
-        if self.quiet {
+        if self.style == Style::Quiet {
             return;
         }
         let seconds = self.started.elapsed().as_secs_f64();
-        let line = if self.json {
+        let line = if self.style == Style::Json {
             serde_json::json!({"seconds": seconds, "message": text}).to_string()
         } else {
             text.to_owned()
@@ -69,10 +79,10 @@ impl Console {
 
     /// How far a stage has come. On a terminal a bar, elsewhere a plain line now and then.
     pub(crate) fn progress(&self, done: u64, of: u64, text: &str) {
-        if self.quiet {
+        if self.style == Style::Quiet {
             return;
         }
-        if self.terminal && !self.json {
+        if self.style == Style::Bar {
             self.bar.set_length(of);
             self.bar.set_position(done);
             self.bar.set_message(text.to_owned());
@@ -81,7 +91,7 @@ impl Console {
         let due = self.last_plain.get().is_none_or(|last| last.elapsed() >= PLAIN_EVERY);
         if due || done == of {
             self.last_plain.set(Some(Instant::now()));
-            if self.json {
+            if self.style == Style::Json {
                 let seconds = self.started.elapsed().as_secs_f64();
                 let line = serde_json::json!(
                     {"seconds": seconds, "done": done, "of": of, "message": text});
@@ -97,7 +107,7 @@ impl Console {
         self.bar.set_position(0);
         self.bar.set_length(0);
         self.bar.set_message(String::new());
-        if self.terminal {
+        if self.style == Style::Bar {
             // Redrawn by the next progress call; nothing to keep of the last one.
             self.bar.reset();
         }
@@ -111,7 +121,8 @@ impl Console {
             let cause = cause.to_string();
             // Library errors often repeat their source in their own message.
             if !text.contains(&cause) {
-                text.push_str(&format!("\n  because: {cause}"));
+                text.push_str("\n  because: ");
+                text.push_str(&cause);
             }
         }
         self.bar.finish_and_clear();
@@ -119,6 +130,7 @@ impl Console {
     }
 
     /// One line of data.
+    #[expect(clippy::unused_self, reason = "only whoever holds the console may print")]
     pub(crate) fn data(&self, text: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
         writeln!(out, "{text}")

@@ -1,4 +1,5 @@
 //! The binary as a user meets it: verbs, files, figures, errors and exit codes.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use serde_json::Value;
 use std::path::Path;
@@ -89,8 +90,20 @@ fn quickstart_writes_the_contract_and_reuses_finished_stages() {
 fn ask_the_model(model: &str) {
     let draw = |seed: &str| {
         stdout(&[
-            "sample", "--model", model, "--description", "A fruit.", "--output", "plum", "-n", "3",
-            "--seed", seed, "--max-tokens", "8", "--json",
+            "sample",
+            "--model",
+            model,
+            "--description",
+            "A fruit.",
+            "--output",
+            "plum",
+            "-n",
+            "3",
+            "--seed",
+            seed,
+            "--max-tokens",
+            "8",
+            "--json",
         ])
     };
     let rows: Vec<Value> =
@@ -113,8 +126,7 @@ fn ask_the_model(model: &str) {
     let tokens = text["tokens"].as_array().unwrap();
     assert!(tokens[0].get("logprob_nats").is_none());
     assert_eq!(tokens[1]["top"].as_array().unwrap().len(), 2);
-    let total: f64 =
-        tokens.iter().filter_map(|token| token["logprob_nats"].as_f64()).sum();
+    let total: f64 = tokens.iter().filter_map(|token| token["logprob_nats"].as_f64()).sum();
     assert!((total - text["total_nats"].as_f64().unwrap()).abs() < 1e-4);
 
     let inspected: Value =

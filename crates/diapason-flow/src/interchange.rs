@@ -50,10 +50,7 @@ pub enum InterchangeError {
 }
 
 /// Reads one row. `fallback` names the task and the unit where the row does not.
-pub fn episode_from_json(
-    row: &Value,
-    fallback: (&str, &str),
-) -> Result<Episode, InterchangeError> {
+pub fn episode_from_json(row: &Value, fallback: (&str, &str)) -> Result<Episode, InterchangeError> {
     let object = row.as_object().ok_or_else(|| kind("row", "an object", row))?;
     let task = optional_text(object, "task")?.unwrap_or(fallback.0);
     let unit = optional_text(object, "unit")?.unwrap_or(fallback.1);
@@ -79,8 +76,9 @@ pub fn episode_from_json(
         return Err(InterchangeError::Shape { columns: object.keys().cloned().collect() });
     }
     if let Some(exchangeable) = object.get("exchangeable") {
-        episode.exchangeable =
-            exchangeable.as_bool().ok_or_else(|| kind("exchangeable", "a boolean", exchangeable))?;
+        episode.exchangeable = exchangeable
+            .as_bool()
+            .ok_or_else(|| kind("exchangeable", "a boolean", exchangeable))?;
     }
     episode.query = match (pending, goal) {
         (None, None) => None,
@@ -305,7 +303,10 @@ mod tests {
     fn errors_name_the_place() {
         let read = |row: Value| episode_from_json(&row, ("t", "1")).unwrap_err().to_string();
         assert!(read(json!({"body": 1})).contains("[\"body\"]"));
-        assert!(read(json!({"messages": [{"role": "bot", "content": ""}]})).contains("messages[0].role"));
+        assert!(
+            read(json!({"messages": [{"role": "bot", "content": ""}]}))
+                .contains("messages[0].role")
+        );
         assert!(
             read(json!({"text": "", "goal": {"options": ["a"], "probs": [0.5]}}))
                 .contains("sum to 0.5")

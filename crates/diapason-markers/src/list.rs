@@ -111,7 +111,9 @@ fn escape(text: &str, special: impl Fn(char) -> bool) -> String {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
-            _ if special(character) => escaped.extend(["&#", &u32::from(character).to_string(), ";"]),
+            _ if special(character) => {
+                escaped.extend(["&#", &u32::from(character).to_string(), ";"]);
+            }
             _ => escaped.push(character),
         }
     }

@@ -1,10 +1,11 @@
 //! Gradients at the shapes of quickstart: several tiles of attention, whole vectors everywhere.
 
+#[expect(dead_code, reason = "the twin's own gradient is too slow at this size")]
 mod reference;
 
 use diapason_flow::{Pack, Streams};
 use diapason_model::{Arch, Device, Model, Workspace};
-use rand::{Rng, RngExt};
+use rand::RngExt;
 
 #[test]
 fn gradients_of_whole_tiles_are_those_of_the_twin() {
@@ -52,8 +53,6 @@ fn gradients_of_whole_tiles_are_those_of_the_twin() {
         };
         let slope = (moved(1.0) - moved(-1.0)) / (2.0 * step);
         let relative = (slope / (size * size) - 1.0).abs();
-        println!("{} {size:.4} {relative:e}", spec.name);
         assert!(relative < 1e-3, "{}: {relative:e}", spec.name);
     }
-    let _ = stream.next_u32();
 }

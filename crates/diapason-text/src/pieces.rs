@@ -10,12 +10,16 @@ use std::sync::Arc;
 
 /// How a vocabulary spells bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Alphabet {
+pub(crate) struct Alphabet {
+    spelling: Spelling,
+    /// Whether encoding puts a space before every text, which decoding takes away.
+    dummy_prefix: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spelling {
     ByteLevel,
-    SentencePiece {
-        /// Whether encoding puts a space before every text, which decoding takes away.
-        dummy_prefix: bool,
-    },
+    SentencePiece,
 }
 
 impl Alphabet {
@@ -27,8 +31,9 @@ impl Alphabet {
             None => steps.push(decoder),
         }
         let find = |kind: &str| steps.iter().find(|step| step["type"] == kind);
+        let stripped = find("Strip").is_some_and(|step| step["start"].as_u64() > Some(0));
         if find("ByteLevel").is_some() {
-            return Some(Alphabet::ByteLevel);
+            return Some(Alphabet { spelling: Spelling::ByteLevel, dummy_prefix: stripped });
         }
         let metaspace = find("Metaspace");
         if metaspace.is_none() && find("ByteFallback").is_none() {
@@ -38,14 +43,13 @@ impl Alphabet {
             let scheme = step["prepend_scheme"].as_str();
             scheme.map_or(step["add_prefix_space"] == true, |scheme| scheme != "never")
         };
-        let stripped = find("Strip").is_some_and(|step| step["start"].as_u64() > Some(0));
         let dummy_prefix = stripped || metaspace.is_some_and(|step| prepended(step));
-        Some(Alphabet::SentencePiece { dummy_prefix })
+        Some(Alphabet { spelling: Spelling::SentencePiece, dummy_prefix })
     }
 
     fn bytes(self, piece: &str, stand_ins: &HashMap<char, u8>) -> Vec<u8> {
-        match self {
-            Alphabet::ByteLevel => {
+        match self.spelling {
+            Spelling::ByteLevel => {
                 let mut bytes = Vec::with_capacity(piece.len());
                 for character in piece.chars() {
                     match stand_ins.get(&character) {
@@ -55,7 +59,7 @@ impl Alphabet {
                 }
                 bytes
             }
-            Alphabet::SentencePiece { .. } => match raw_byte(piece) {
+            Spelling::SentencePiece => match raw_byte(piece) {
                 Some(byte) => vec![byte],
                 None => piece.replace('▁', " ").into_bytes(),
             },
@@ -152,8 +156,7 @@ impl Decoder {
     /// Takes the next id; returns the characters that it completes, possibly none.
     pub fn push(&mut self, id: u32) -> String {
         let mut bytes = self.pieces.bytes(id);
-        let dummy_prefix = Alphabet::SentencePiece { dummy_prefix: true };
-        if self.at_start && self.pieces.alphabet == dummy_prefix {
+        if self.at_start && self.pieces.alphabet.dummy_prefix {
             bytes = bytes.strip_prefix(b" ").unwrap_or(bytes);
         }
         self.at_start = self.pieces.is_added(id);
@@ -202,7 +205,11 @@ mod tests {
         let bytes = stand_ins()
             .into_iter()
             .map(|(character, byte)| (character.to_string(), u32::from(byte)));
-        Arc::new(Pieces::new(Alphabet::ByteLevel, bytes, [("<|é|>".to_owned(), 256)]))
+        Arc::new(Pieces::new(
+            Alphabet { spelling: Spelling::ByteLevel, dummy_prefix: false },
+            bytes,
+            [("<|é|>".to_owned(), 256)],
+        ))
     }
 
     proptest! {
@@ -224,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_dummy_prefix_is_taken_away_once_a_segment() {
-        let alphabet = Alphabet::SentencePiece { dummy_prefix: true };
+        let alphabet = Alphabet { spelling: Spelling::SentencePiece, dummy_prefix: true };
         let words = [("▁a".to_owned(), 0), ("<0x0A>".to_owned(), 1), ("▁".to_owned(), 2)];
         let pieces = Arc::new(Pieces::new(alphabet, words, [("</s>".to_owned(), 3)]));
         let mut decoder = Decoder::new(pieces);
@@ -235,15 +242,27 @@ mod tests {
     #[test]
     fn alphabets_are_told_by_the_decoder() {
         let of = |decoder: Value| Alphabet::of(&decoder);
-        assert_eq!(of(json!({"type": "ByteLevel"})), Some(Alphabet::ByteLevel));
+        assert_eq!(
+            of(json!({"type": "ByteLevel"})),
+            Some(Alphabet { spelling: Spelling::ByteLevel, dummy_prefix: false })
+        );
         let fallback = json!({"type": "Sequence", "decoders": [
             {"type": "Replace"}, {"type": "ByteFallback"}, {"type": "Fuse"}]});
-        assert_eq!(of(fallback), Some(Alphabet::SentencePiece { dummy_prefix: false }));
+        assert_eq!(
+            of(fallback),
+            Some(Alphabet { spelling: Spelling::SentencePiece, dummy_prefix: false })
+        );
         let stripped = json!({"type": "Sequence", "decoders": [
             {"type": "ByteFallback"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]});
-        assert_eq!(of(stripped), Some(Alphabet::SentencePiece { dummy_prefix: true }));
+        assert_eq!(
+            of(stripped),
+            Some(Alphabet { spelling: Spelling::SentencePiece, dummy_prefix: true })
+        );
         let metaspace = json!({"type": "Metaspace", "prepend_scheme": "never"});
-        assert_eq!(of(metaspace), Some(Alphabet::SentencePiece { dummy_prefix: false }));
+        assert_eq!(
+            of(metaspace),
+            Some(Alphabet { spelling: Spelling::SentencePiece, dummy_prefix: false })
+        );
         assert_eq!(of(json!({"type": "WordPiece"})), None);
         assert_eq!(of(Value::Null), None);
     }

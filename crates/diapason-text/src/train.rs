@@ -1,16 +1,21 @@
 //! A byte-level vocabulary for our own small models, learned from their texts.
 //!
-//! Texts are cut into pieces that merges never cross: a space with the punctuation before it, a
-//! line end, single digits, runs of letters, any other character. A space is thus never part of a
-//! word, and a word in a description is the same token as the word alone in an output.
+//! Texts are cut into pieces that merges never cross: a run of letters, a digit or a sign, each with
+//! the space before it; a line end. Every text that is encoded on its own gets a space before it,
+//! which decoding takes away, so a word in the middle of a description is the same token as the
+//! word alone in an output.
 
 use crate::TextError;
 use crate::template::TemplateKind;
 use crate::tokenizer::Tokenizer;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
+use tokenizers::decoders::DecoderWrapper;
+use tokenizers::decoders::sequence::Sequence as Decoders;
+use tokenizers::decoders::strip::Strip;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::normalizers::Prepend;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
@@ -28,7 +33,7 @@ const PAD: &str = "<|pad|>";
 const BYTES: usize = 256;
 
 /// The pieces that no merge crosses. Combining marks belong to the letters they modify.
-const PIECES: &str = r"[,.:;]? |\n|\p{N}|[\p{L}\p{M}]+|(?s:.)";
+const PIECES: &str = r" ?[\p{L}\p{M}]+| ?\p{N}|\n| ?[^\s\p{L}\p{M}\p{N}]|(?s:.)";
 
 /// Learns a tokenizer of at most `vocabulary_size` tokens: the special tokens, the 256 bytes, then
 /// the most frequent pieces and parts of pieces. The same texts give the same bytes.
@@ -53,11 +58,17 @@ where
         .map_err(|problem| failed(problem.to_string()))?;
     let mut learner = tokenizers::Tokenizer::new(BPE::default());
     learner
+        .with_normalizer(Some(Prepend::new(" ".to_owned())))
+        .map_err(|problem| failed(problem.to_string()))?;
+    learner
         .with_pre_tokenizer(Some(Sequence::new(vec![
             PreTokenizerWrapper::Split(split),
             PreTokenizerWrapper::ByteLevel(byte_level),
         ])))
-        .with_decoder(Some(byte_level));
+        .with_decoder(Some(Decoders::new(vec![
+            DecoderWrapper::ByteLevel(byte_level),
+            DecoderWrapper::Strip(Strip::new(' ', 1, 0)),
+        ])));
     let specials = ROLE_TOKENS.into_iter().chain([PAD]);
     let trainer = BpeTrainer::builder()
         .vocab_size(vocabulary_size)

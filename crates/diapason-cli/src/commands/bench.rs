@@ -128,7 +128,7 @@ fn score(session: &Session<'_>, args: &BenchArgs) -> anyhow::Result<Value> {
             Request { prompt: shape.ids(index)[..57].to_vec(), ask: Ask::Score { options } }
         })
         .collect();
-    let median = timed(args, || Ok(drop(engine.ask(&requests)?)))?;
+    let median = timed(args, || engine.ask(&requests).map(drop).map_err(Into::into))?;
     Ok(json!({
         "shape": args.shape, "threads": session.device.threads(), "prompts": requests.len(),
         "prompt_tokens": 57, "options": 4, "seconds": median,
@@ -144,7 +144,7 @@ fn sample(session: &Session<'_>, args: &BenchArgs) -> anyhow::Result<Value> {
     let sampling = Sampling { n: 100, max_tokens: 50, ..Sampling::default() };
     let prompt = shape.ids(0);
     let requests = [Request { prompt: prompt.clone(), ask: Ask::Sample(sampling) }];
-    let median = timed(args, || Ok(drop(engine.ask(&requests)?)))?;
+    let median = timed(args, || engine.ask(&requests).map(drop).map_err(Into::into))?;
     Ok(json!({
         "shape": args.shape, "threads": session.device.threads(), "draws": 100,
         "prompt_tokens": prompt.len(), "new_tokens_a_draw": 50, "seconds": median,

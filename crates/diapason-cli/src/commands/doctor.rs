@@ -13,9 +13,7 @@ pub(crate) fn doctor(session: &Session<'_>, args: &DoctorArgs) -> anyhow::Result
     let ready = suite
         .tasks()
         .iter()
-        .filter(|task| {
-            matches!(suite.check(task, args.data.as_deref()), Ok(Status::Ready { .. }))
-        })
+        .filter(|task| matches!(suite.check(task, args.data.as_deref()), Ok(Status::Ready { .. })))
         .count();
     let tasks = suite.tasks().len();
     if args.json {
@@ -33,7 +31,8 @@ pub(crate) fn doctor(session: &Session<'_>, args: &DoctorArgs) -> anyhow::Result
     let memory = memory.map_or("unknown".to_owned(), |bytes| {
         format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
     });
-    let data = args.data.as_ref().map_or("no data folder".to_owned(), |path| path.display().to_string());
+    let data =
+        args.data.as_ref().map_or("no data folder".to_owned(), |path| path.display().to_string());
     session.console.data(&format!(
         "diapason {} on {}-{}\nthreads   {}\nfeatures  {}\nmemory    {memory}\ndevices   cpu (f32)\n\
          tasks     {ready} of {tasks} can be built ({data})",

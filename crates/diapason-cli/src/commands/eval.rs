@@ -1,32 +1,31 @@
 //! `diapason eval`: one model on tasks of a suite.
 
-use super::Session;
+use super::{Session, suite_of};
 use crate::args::EvalArgs;
 use crate::evaluate::{Subject, TaskSet, evaluate_task};
 use crate::pipeline::template_kind;
 use crate::settings::Evaluate;
 use anyhow::bail;
-use diapason_data::{Status, Suite};
+use diapason_data::Status;
 use diapason_eval::{Measurements, ModelInfo, ReportData};
 use diapason_flow::{Artifact, Stamp, Streams};
 use diapason_text::{TemplateKind, Tokenizer};
 
+/// A tuned model says its template; one that knows documents only is asked in `colon`.
+fn template(args: &EvalArgs) -> anyhow::Result<TemplateKind> {
+    if let Some(name) = &args.template {
+        return template_kind(name);
+    }
+    let saved = Tokenizer::load(&args.model).map(|tokenizer| tokenizer.template().kind());
+    Ok(saved.ok().filter(|kind| *kind != TemplateKind::Plain).unwrap_or(TemplateKind::Colon))
+}
+
 /// Evaluates a model; an interrupted evaluation goes on where it stopped.
 pub(crate) fn eval(session: &Session<'_>, args: &EvalArgs) -> anyhow::Result<()> {
-    let suite = match &args.source.suite {
-        Some(folder) => Suite::load(folder)?,
-        None => Suite::embedded()?,
-    };
-    // A tuned model says its template; one that knows documents only is asked in `colon`.
-    let template = match &args.template {
-        Some(name) => template_kind(name)?,
-        None => Tokenizer::load(&args.model)
-            .map(|tokenizer| tokenizer.template().kind())
-            .ok()
-            .filter(|kind| *kind != TemplateKind::Plain)
-            .unwrap_or(TemplateKind::Colon),
-    };
-    let settings = Evaluate { episodes: args.limit, tasks: args.tasks.clone(), ..Evaluate::default() };
+    let suite = suite_of(&args.source)?;
+    let template = template(args)?;
+    let settings =
+        Evaluate { episodes: args.limit, tasks: args.tasks.clone(), ..Evaluate::default() };
     let mut saved = serde_json::to_value(&settings)?;
     saved["template"] = template.to_string().into();
     saved["data"] = serde_json::to_value((&args.source.data, &args.source.suite))?;

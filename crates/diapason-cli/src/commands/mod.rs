@@ -19,7 +19,7 @@ pub(crate) use report::report;
 pub(crate) use run::{quickstart, run, train};
 pub(crate) use sample::sample;
 pub(crate) use score::score;
-pub(crate) use suite::suite;
+pub(crate) use suite::{suite, suite_of};
 
 use crate::console::Console;
 use anyhow::Context as _;

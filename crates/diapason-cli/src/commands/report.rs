@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::args::ReportArgs;
-use crate::pipeline::write_report;
+use crate::pipeline::{merge_distributions, merge_grids, write_report};
 use anyhow::Context as _;
 use diapason_eval::{Measurements, ModelInfo, ReportData};
 use diapason_flow::Streams;
@@ -28,26 +28,8 @@ pub(crate) fn report(session: &Session<'_>, args: &ReportArgs) -> anyhow::Result
     data.seed = seed;
     for (_, _, one, _) in &read {
         data.diapason = one.diapason.clone();
-        for found in &one.distributions {
-            let same = data
-                .distributions
-                .iter_mut()
-                .find(|other| other.task == found.task && other.prompt == found.prompt);
-            match same {
-                Some(other) => other.models.extend(found.models.clone()),
-                None => data.distributions.push(found.clone()),
-            }
-        }
-        for found in &one.samples {
-            let same = data
-                .samples
-                .iter_mut()
-                .find(|other| other.task == found.task && other.prompt == found.prompt);
-            match same {
-                Some(other) => other.models.extend(found.models.clone()),
-                None => data.samples.push(found.clone()),
-            }
-        }
+        merge_distributions(&mut data.distributions, &one.distributions);
+        merge_grids(&mut data.samples, &one.samples);
     }
     write_report(&data, &args.out)?;
     Ok(session.console.data(&args.out.display().to_string())?)
@@ -68,7 +50,10 @@ fn evaluation(folder: &Path) -> anyhow::Result<Read> {
     let data = ReportData::from_json(&text("results.json")?)?;
     let measured: Measurements = serde_json::from_str(&text("measurements.json")?)
         .with_context(|| format!("`{}` is damaged", folder.join("measurements.json").display()))?;
-    let (name, info) =
-        data.models.iter().next().with_context(|| format!("`{}` names no model", folder.display()))?;
+    let (name, info) = data
+        .models
+        .iter()
+        .next()
+        .with_context(|| format!("`{}` names no model", folder.display()))?;
     Ok((name.clone(), info.clone(), data.clone(), measured))
 }

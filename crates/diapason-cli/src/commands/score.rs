@@ -21,17 +21,15 @@ pub(crate) fn score(session: &Session<'_>, args: &ScoreArgs) -> anyhow::Result<(
     match text {
         Some(text) => score_text(session, args, &subject, &text),
         None if args.options.is_empty() => {
-            bail!("nothing to score\n\nhint: give `--option` (repeatable), `--text` or `--text-file`")
+            bail!(
+                "nothing to score\n\nhint: give `--option` (repeatable), `--text` or `--text-file`"
+            )
         }
         None => score_options(session, args, &subject),
     }
 }
 
-fn score_options(
-    session: &Session<'_>,
-    args: &ScoreArgs,
-    subject: &Subject,
-) -> anyhow::Result<()> {
+fn score_options(session: &Session<'_>, args: &ScoreArgs, subject: &Subject) -> anyhow::Result<()> {
     let prompt = prompt::prompt(&args.prompt, subject)?;
     let options = args
         .options
@@ -43,8 +41,7 @@ fn score_options(
         bail!("the engine did not answer with scores");
     };
     let mass: f64 = scores.iter().map(|score| score.logprob_nats.exp()).sum();
-    let largest =
-        scores.iter().map(|score| score.logprob_nats).fold(f64::NEG_INFINITY, f64::max);
+    let largest = scores.iter().map(|score| score.logprob_nats).fold(f64::NEG_INFINITY, f64::max);
     let relative: f64 = scores.iter().map(|score| (score.logprob_nats - largest).exp()).sum();
     let share = |nats: f64| (nats - largest).exp() / relative;
     if args.json {

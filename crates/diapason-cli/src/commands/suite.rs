@@ -22,7 +22,8 @@ pub(crate) fn suite(session: &Session<'_>, verb: SuiteVerb) -> anyhow::Result<()
     }
 }
 
-fn load(source: &SuiteSource) -> anyhow::Result<Suite> {
+/// The suite that the arguments name.
+pub(crate) fn suite_of(source: &SuiteSource) -> anyhow::Result<Suite> {
     Ok(match &source.suite {
         Some(folder) => Suite::load(folder)?,
         None => Suite::embedded()?,
@@ -30,7 +31,7 @@ fn load(source: &SuiteSource) -> anyhow::Result<Suite> {
 }
 
 fn ls(session: &Session<'_>, source: &SuiteSource, as_json: bool) -> anyhow::Result<()> {
-    let suite = load(source)?;
+    let suite = suite_of(source)?;
     if as_json {
         let rows: Vec<Value> = suite
             .tasks()
@@ -51,7 +52,7 @@ fn ls(session: &Session<'_>, source: &SuiteSource, as_json: bool) -> anyhow::Res
 }
 
 fn show(session: &Session<'_>, source: &SuiteSource, name: &str, seed: u64) -> anyhow::Result<()> {
-    let suite = load(source)?;
+    let suite = suite_of(source)?;
     let tasks = suite.matching(name)?;
     let [task] = tasks.as_slice() else {
         bail!("`{name}` matches {} tasks\n\nhint: name one", tasks.len());
@@ -97,7 +98,7 @@ fn goal(query: &Query) -> String {
 }
 
 fn check(session: &Session<'_>, source: &SuiteSource, as_json: bool) -> anyhow::Result<()> {
-    let suite = load(source)?;
+    let suite = suite_of(source)?;
     let mut rows = Vec::new();
     let mut ready = 0;
     for (index, task) in suite.tasks().iter().enumerate() {
@@ -114,12 +115,17 @@ fn check(session: &Session<'_>, source: &SuiteSource, as_json: bool) -> anyhow::
     for (task, status) in &rows {
         match status {
             Status::Ready { episodes } => {
-                session.console.data(&format!("ready    {:<52} {episodes} episodes", task.path()))?;
+                session
+                    .console
+                    .data(&format!("ready    {:<52} {episodes} episodes", task.path()))?;
             }
             Status::Missing { missing } => {
                 session.console.data(&format!("missing  {}", task.path()))?;
                 for file in missing {
-                    session.console.data(&format!("           {}\n             from {}", file.file, file.place))?;
+                    session.console.data(&format!(
+                        "           {}\n             from {}",
+                        file.file, file.place
+                    ))?;
                 }
             }
         }
@@ -156,7 +162,7 @@ fn build(
     wanted: &Wanted,
     out: &Path,
 ) -> anyhow::Result<()> {
-    let suite = load(source)?;
+    let suite = suite_of(source)?;
     let split = match wanted.split.as_deref() {
         Some("train") => Some(Split::Train),
         Some(_) => Some(Split::Test),

@@ -18,7 +18,8 @@ pub(super) fn evaluate(subject: &Subject, task: &TaskSet) -> anyhow::Result<Eval
         let Some(Query { goal: Goal::Choices { options, .. }, .. }) = &episode.query else {
             bail!("{}: an episode of an alignment task has no options", task.path);
         };
-        let prompt = subject.tokenizer.encode(&subject.tokenizer.template().render_prompt(episode))?;
+        let prompt =
+            subject.tokenizer.encode(&subject.tokenizer.template().render_prompt(episode))?;
         let options = options
             .iter()
             .map(|option| subject.tokenizer.encode_output(option))

@@ -54,7 +54,8 @@ fn draw(
 ) -> anyhow::Result<Vec<Vec<String>>> {
     let mut requests = Vec::with_capacity(task.episodes.len());
     for (index, episode) in task.episodes.iter().enumerate() {
-        let prompt = subject.tokenizer.encode(&subject.tokenizer.template().render_prompt(episode))?;
+        let prompt =
+            subject.tokenizer.encode(&subject.tokenizer.template().render_prompt(episode))?;
         let sampling = Sampling {
             n: settings.draws,
             seed: streams.stream(&format!("draws {place}"), index as u64).next_u64(),
@@ -97,8 +98,10 @@ fn grid(
     }
     let mut shown: Vec<SampleText> = counts
         .into_iter()
-        .map(|(text, count)| {
-            SampleText { text: text.to_owned(), valid: judge.canonical(text).is_some(), count }
+        .map(|(text, count)| SampleText {
+            text: text.to_owned(),
+            valid: judge.canonical(text).is_some(),
+            count,
         })
         .collect();
     shown.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.text.cmp(&b.text)));

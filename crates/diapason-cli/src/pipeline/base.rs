@@ -82,15 +82,14 @@ impl Run<'_> {
 
 /// A model of the user's, used where it stands. Its stamp is its own, or says where it lies.
 fn taken(path: &Path) -> anyhow::Result<Made> {
-    let stamp = match Artifact::stamp_at(path)? {
-        Some(stamp) => stamp,
-        None => {
-            let config = std::fs::read_to_string(path.join("config.json")).with_context(|| {
-                format!("`{}` holds no model: cannot read its config.json", path.display())
-            })?;
-            let settings = serde_json::json!({"path": path, "config": config});
-            Stamp::new("model", Vec::new(), settings, 0)
-        }
+    let stamp = if let Some(stamp) = Artifact::stamp_at(path)? {
+        stamp
+    } else {
+        let config = std::fs::read_to_string(path.join("config.json")).with_context(|| {
+            format!("`{}` holds no model: cannot read its config.json", path.display())
+        })?;
+        let settings = serde_json::json!({"path": path, "config": config});
+        Stamp::new("model", Vec::new(), settings, 0)
     };
     Ok(Made { name: "base".to_owned(), path: path.to_owned(), stamp, seconds: None })
 }

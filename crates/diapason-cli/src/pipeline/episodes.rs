@@ -2,9 +2,7 @@
 
 use super::{Made, Run};
 use anyhow::{Context as _, bail};
-use diapason_data::{
-    BuildSettings, MixSettings, Split, Suite, mix, read_episodes, write_episodes,
-};
+use diapason_data::{BuildSettings, MixSettings, Split, Suite, mix, read_episodes, write_episodes};
 use diapason_flow::{Artifact, Episode, Fingerprint, Stamp};
 use rand::seq::SliceRandom as _;
 use std::collections::BTreeSet;
@@ -51,8 +49,8 @@ impl Run<'_> {
         }
         let started = Instant::now();
         let (train, held_out) = match &data.episodes {
-            Some(file) => self.from_file(file)?,
-            None => self.from_tasks()?,
+            Some(file) => self.of_file(file)?,
+            None => self.of_tasks()?,
         };
         if train.is_empty() {
             bail!("there is no episode to train on\n\nhint: name tasks in `data.tasks`");
@@ -62,16 +60,12 @@ impl Run<'_> {
             write_episodes(&held_out_file, &held_out)?;
         }
         let stamp = artifact.finish()?;
-        self.say(&format!(
-            "episodes: {} to train on, {} held out",
-            train.len(),
-            held_out.len()
-        ));
+        self.say(&format!("episodes: {} to train on, {} held out", train.len(), held_out.len()));
         let seconds = Some(started.elapsed().as_secs_f64());
         Ok(Episodes { made: Made { name, path, stamp, seconds }, train, held_out })
     }
 
-    fn from_file(&self, file: &Path) -> anyhow::Result<(Vec<Episode>, Vec<Episode>)> {
+    fn of_file(&self, file: &Path) -> anyhow::Result<(Vec<Episode>, Vec<Episode>)> {
         let mut episodes = read_episodes(file)?;
         if self.settings.data.shuffle {
             episodes.shuffle(&mut self.streams.stream("episodes", 0));
@@ -79,7 +73,7 @@ impl Run<'_> {
         Ok(self.split(episodes))
     }
 
-    fn from_tasks(&self) -> anyhow::Result<(Vec<Episode>, Vec<Episode>)> {
+    fn of_tasks(&self) -> anyhow::Result<(Vec<Episode>, Vec<Episode>)> {
         let data = &self.settings.data;
         let suite = self.suite()?;
         let streams = self.streams.within("train");

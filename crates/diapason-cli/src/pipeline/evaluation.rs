@@ -3,7 +3,7 @@
 use super::episodes::Episodes;
 use super::{Made, Run, template_kind};
 use crate::evaluate::{Subject, TaskResult, TaskSet, evaluate_task};
-use diapason_data::{Kind, Status};
+use diapason_data::{Kind, Status, Task};
 use diapason_flow::{Artifact, Stamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -22,11 +22,11 @@ impl Run<'_> {
     pub(super) fn evaluate(&self, model: &Made, episodes: &Episodes) -> anyhow::Result<Evaluation> {
         let started = Instant::now();
         let tuned = self.settings.models.iter().find(|tuned| tuned.name == model.name);
-        let template =
-            tuned.map_or(&self.settings.evaluate.base_template, |tuned| &tuned.template);
+        let template = tuned.map_or(&self.settings.evaluate.base_template, |tuned| &tuned.template);
         let mut settings = serde_json::to_value(&self.settings.evaluate)?;
         settings["template"] = template.as_str().into();
-        settings["data"] = serde_json::to_value((&self.settings.data.dir, &self.settings.data.suite))?;
+        settings["data"] =
+            serde_json::to_value((&self.settings.data.dir, &self.settings.data.suite))?;
         let parents = vec![model.fingerprint(), episodes.made.fingerprint()];
         let stamp = Stamp::new("evaluation", parents, settings, self.settings.seed);
         let stage = format!("evaluations/{}", model.name);
@@ -41,7 +41,11 @@ impl Run<'_> {
             let streams = self.streams.within("evaluate");
             let result =
                 evaluate_task(&subject, task, &self.settings.evaluate, &streams, &artifact)?;
-            self.session.console.progress(done, tasks.len() as u64, &format!("{stage} {}", task.path));
+            self.session.console.progress(
+                done,
+                tasks.len() as u64,
+                &format!("{stage} {}", task.path),
+            );
             if result.skipped > 0 {
                 let (skipped, of) = (result.skipped, task.episodes.len());
                 self.say(&format!(
@@ -72,7 +76,7 @@ impl Run<'_> {
             .tasks()
             .iter()
             .filter(|task| task.kind == Kind::Process)
-            .map(|task| task.path())
+            .map(Task::path)
             .collect();
         let instances: BTreeSet<&str> = episodes
             .train

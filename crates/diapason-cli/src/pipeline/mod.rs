@@ -10,7 +10,7 @@ mod evaluation;
 mod report;
 mod tuning;
 
-pub(crate) use report::write_report;
+pub(crate) use report::{merge_distributions, merge_grids, write_report};
 
 use crate::commands::Session;
 use crate::settings::Settings;

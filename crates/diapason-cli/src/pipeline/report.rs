@@ -4,6 +4,7 @@ use super::evaluation::Evaluation;
 use super::{Made, Run};
 use crate::settings::ClaimSettings;
 use anyhow::Context as _;
+use diapason_data::Task;
 use diapason_eval::{
     Claim, Distribution, Fact, Measurements, ModelInfo, ReportData, SampleGrid, Seen, TaskNote,
     Units, Version, compare_units, html,
@@ -63,7 +64,12 @@ impl Run<'_> {
             stamp: made.stamp.fingerprint.to_string(),
             path: made.path.display().to_string(),
             description: tuned.map_or_else(
-                || format!("before tuning; asked in the template `{}`", self.settings.evaluate.base_template),
+                || {
+                    format!(
+                        "before tuning; asked in the template `{}`",
+                        self.settings.evaluate.base_template
+                    )
+                },
                 |tuned| format!("{}; template `{}`", in_words(tuned.loss), tuned.template),
             ),
             parameters: Some(evaluation.parameters as u64),
@@ -97,7 +103,7 @@ impl Run<'_> {
         let suite = self.suite()?;
         let mut held_out = std::collections::BTreeSet::new();
         for pattern in &self.settings.evaluate.held_out {
-            held_out.extend(suite.matching(pattern)?.into_iter().map(|task| task.path()));
+            held_out.extend(suite.matching(pattern)?.into_iter().map(Task::path));
         }
         let tasks = measured.iter().flat_map(|measured| measured.tasks.keys());
         Ok(tasks
@@ -157,36 +163,46 @@ fn in_words(loss: LossPolicy) -> &'static str {
     }
 }
 
-/// One entry a question, with the probabilities of every model that was asked it.
+/// Every question with the probabilities of all models that were asked it.
 fn side_by_side(evaluations: &[Evaluation]) -> Vec<Distribution> {
-    let mut merged: Vec<Distribution> = Vec::new();
+    let mut merged = Vec::new();
     for result in evaluations.iter().flat_map(|evaluation| evaluation.tasks.values()) {
-        for found in &result.distributions {
-            let same = merged.iter_mut().find(|one| {
-                one.task == found.task && one.prompt == found.prompt && one.options == found.options
-            });
-            match same {
-                Some(one) => one.models.extend(found.models.clone()),
-                None => merged.push(found.clone()),
-            }
-        }
+        merge_distributions(&mut merged, &result.distributions);
     }
     merged
 }
 
 fn grids(evaluations: &[Evaluation]) -> Vec<SampleGrid> {
-    let mut merged: Vec<SampleGrid> = Vec::new();
+    let mut merged = Vec::new();
     for result in evaluations.iter().flat_map(|evaluation| evaluation.tasks.values()) {
-        for found in &result.samples {
-            let same =
-                merged.iter_mut().find(|one| one.task == found.task && one.prompt == found.prompt);
-            match same {
-                Some(one) => one.models.extend(found.models.clone()),
-                None => merged.push(found.clone()),
-            }
-        }
+        merge_grids(&mut merged, &result.samples);
     }
     merged
+}
+
+/// Adds what other models answered to the same questions.
+pub(crate) fn merge_distributions(merged: &mut Vec<Distribution>, found: &[Distribution]) {
+    for found in found {
+        let same = merged.iter_mut().find(|one| {
+            one.task == found.task && one.prompt == found.prompt && one.options == found.options
+        });
+        match same {
+            Some(one) => one.models.extend(found.models.clone()),
+            None => merged.push(found.clone()),
+        }
+    }
+}
+
+/// Adds what other models drew for the same prompts.
+pub(crate) fn merge_grids(merged: &mut Vec<SampleGrid>, found: &[SampleGrid]) {
+    for found in found {
+        let same =
+            merged.iter_mut().find(|one| one.task == found.task && one.prompt == found.prompt);
+        match same {
+            Some(one) => one.models.extend(found.models.clone()),
+            None => merged.push(found.clone()),
+        }
+    }
 }
 
 /// Puts sentences to the test: `model - factor · than`, or `model - bound`, paired on units.
@@ -207,8 +223,7 @@ fn claims_of(
                 (None, bound) => (1.0, constant(&ours, bound.unwrap_or(0.0))),
             };
             let found = compare_units(&ours, &theirs, factor, &streams.within(&claim.text))?;
-            let holds =
-                if claim.higher { found.ci95[0] > 0.0 } else { found.ci95[1] < 0.0 };
+            let holds = if claim.higher { found.ci95[0] > 0.0 } else { found.ci95[1] < 0.0 };
             Some(Claim {
                 text: claim.text.clone(),
                 task: claim.task.clone(),

@@ -21,8 +21,7 @@ impl Run<'_> {
     ) -> anyhow::Result<Made> {
         let stage = format!("models/{}", tuned.name);
         let parents = vec![base.fingerprint(), episodes.made.fingerprint()];
-        let stamp =
-            Stamp::new("model", parents, serde_json::to_value(tuned)?, self.settings.seed);
+        let stamp = Stamp::new("model", parents, serde_json::to_value(tuned)?, self.settings.seed);
         let path = self.out.join(&stage);
         let (artifact, complete) = Artifact::open(&path, stamp)?;
         let name = tuned.name.clone();
@@ -98,8 +97,10 @@ impl Run<'_> {
                         step.loss_nats, step.tokens_per_second, step.seconds_left
                     ),
                 ),
-                Event::HeldOut(held) => console
-                    .say(&format!("{stage}: held-out loss {:.4} nats at step {}", held.loss_nats, held.step)),
+                Event::HeldOut(held) => console.say(&format!(
+                    "{stage}: held-out loss {:.4} nats at step {}",
+                    held.loss_nats, held.step
+                )),
                 Event::Checkpoint { .. } => {}
             }
             if self.session.stopped() { Control::Stop } else { Control::Continue }
@@ -108,7 +109,9 @@ impl Run<'_> {
         let outcome = train(model, device, sequences, held_out, settings, folder, &mut observer)?;
         console.clear();
         if let Outcome::Stopped { step, of } = outcome {
-            bail!("stopped at step {step} of {of} in `{stage}`; the same command goes on from there");
+            bail!(
+                "stopped at step {step} of {of} in `{stage}`; the same command goes on from there"
+            );
         }
         Ok(())
     }
@@ -128,11 +131,10 @@ fn planned(stage: &str, plan: &Plan) -> String {
             "  {task:<24} {:>7} sequences {:>9} tokens {:>9} learned",
             row.sequences, row.tokens, row.learned_tokens
         );
-        if row.cut_sequences > 0 {
-            line.push_str(&format!(", {} cut", row.cut_sequences));
-        }
-        if row.dropped_turns > 0 {
-            line.push_str(&format!(", {} turns too long", row.dropped_turns));
+        for (count, what) in [(row.cut_sequences, "cut"), (row.dropped_turns, "turns too long")] {
+            if count > 0 {
+                line = format!("{line}, {count} {what}");
+            }
         }
         lines.push(line);
     }

@@ -70,10 +70,11 @@ pub(crate) fn resolve_file(path: &Path, overrides: &[String]) -> Result<Settings
         &mut settings.data.episodes,
         &mut settings.data.dir,
         &mut settings.data.suite,
-    ] {
-        if let Some(place) = place {
-            *place = folder.join(&*place);
-        }
+    ]
+    .into_iter()
+    .flatten()
+    {
+        *place = folder.join(&*place);
     }
     if let Some(files) = &mut settings.base.llama2c {
         files.weights = folder.join(&files.weights);
@@ -207,7 +208,10 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
     } else if settings.data.episodes.is_some() && !settings.data.tasks.is_empty() {
         "give `data.episodes` or `data.tasks`, not both".to_owned()
     } else if !(0.0..=1.0).contains(&settings.data.description_probability) {
-        format!("`data.description_probability` is {}, not in 0..=1", settings.data.description_probability)
+        format!(
+            "`data.description_probability` is {}, not in 0..=1",
+            settings.data.description_probability
+        )
     } else if !(0.0..1.0).contains(&settings.data.held_out_share) {
         format!("`data.held_out_share` is {}, not in 0..1", settings.data.held_out_share)
     } else if let Some(name) = repeated_name(settings) {

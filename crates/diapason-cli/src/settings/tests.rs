@@ -35,7 +35,8 @@ fn models_inherit_what_they_do_not_change() {
 #[test]
 fn overrides_reach_tables_and_named_entries() {
     let settings =
-        given(&["seed=9", "base.new.width=64", "models.ordinary.train.learning_rate=0.25"]).unwrap();
+        given(&["seed=9", "base.new.width=64", "models.ordinary.train.learning_rate=0.25"])
+            .unwrap();
     assert_eq!(settings.seed, 9);
     assert_eq!(settings.base.new.unwrap().width, 64);
     assert_eq!(settings.models[1].train.learning_rate, 0.25);

@@ -63,9 +63,8 @@ impl Instance for Categorical {
             ];
         }
         let told = || self.labels.iter().zip(&self.thousandths);
-        let percent: Vec<String> = told()
-            .map(|(label, share)| format!("{label} {}", percentage(*share)))
-            .collect();
+        let percent: Vec<String> =
+            told().map(|(label, share)| format!("{label} {}", percentage(*share))).collect();
         let json = json_object(told().map(|(label, share)| (label.clone(), probability(*share))));
         vec![
             format!("Independent draws with the probabilities {json}."),

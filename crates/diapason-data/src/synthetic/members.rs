@@ -41,9 +41,10 @@ impl Instance for Members {
 
     fn wordings(&self) -> Vec<String> {
         let (a_kind, many) = (self.kind.with_article(), &self.kind.many);
+        let capitalised = format!("A{}.", &a_kind[1..]);
         vec![
             format!("Name {a_kind}."),
-            a_kind,
+            capitalised,
             format!("One of the {many}, picked at random."),
             format!("Some {many}, each as likely as any other."),
             format!("Draws from a list of {many}."),

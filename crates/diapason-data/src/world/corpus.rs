@@ -34,13 +34,13 @@ pub fn document(lines: usize, stream: &mut Stream) -> String {
     let kind = kinds().choose(stream).expect("there are kinds");
     let writer: fn(&Kind, usize, &mut Stream) -> Vec<String> = match stream.random_range(0..20) {
         0..4 => facts,
-        4..10 => listing,
-        10..13 => bags,
-        13..16 => tale,
-        16..18 => manual,
+        4..9 => listing,
+        9..15 => bags,
+        15..17 => tale,
+        17..18 => manual,
         _ => chant,
     };
-    writer(kind, lines, stream).join("\n")
+    writer(kind, lines, stream).join(" ")
 }
 
 fn facts(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
@@ -52,7 +52,7 @@ fn facts(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
                 0 => format!("{member} is {a_kind}."),
                 1 => format!("Name {a_kind}: {member}."),
                 2 => format!("One of the {} is {member}.", kind.many),
-                _ => format!("{a_kind}: {member}"),
+                _ => format!("{}: {member}.", capitalised(&a_kind)),
             }
         })
         .collect()
@@ -64,9 +64,13 @@ fn listing(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
     members.truncate(lines * 3);
     match stream.random_range(0..3) {
         0 => vec![format!("Some {}: {}.", kind.many, members.join(", "))],
-        1 => std::iter::once(format!("{}:", kind.many))
-            .chain(members.into_iter().map(str::to_owned))
-            .collect(),
+        // A glossary: fields and blank lines, as reference works have them.
+        1 => {
+            let name = capitalised(&kind.one);
+            let fields: Vec<String> =
+                members.iter().map(|member| format!("{name}: {member}\n\n")).collect();
+            vec![fields.concat()]
+        }
         _ => vec![format!("The {} are {}.", kind.many, members.join(", "))],
     }
 }
@@ -76,33 +80,46 @@ fn bags(_: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
     while written.len() < lines {
         let mut colors = COLORS;
         colors.shuffle(stream);
-        let counts: Vec<(usize, &str)> = colors[..stream.random_range(1..=4)]
+        let counts: Vec<(usize, &str)> = colors[..stream.random_range(2..=5)]
             .iter()
             .map(|color| (stream.random_range(1..=9), *color))
             .collect();
-        let total: usize = counts.iter().map(|(count, _)| count).sum();
         let balls: Vec<String> =
-            counts.iter().map(|(count, color)| format!("{count} {color}")).collect();
+            counts.iter().map(|(count, color)| balls_of(*count, color)).collect();
         let bag = pick(&BAGS, stream);
         let name = pick(&NAMES, stream);
-        written
-            .push(format!("{name} has a {bag} with {} balls. It holds {total}.", balls.join(", ")));
-        let mut ball = stream.random_range(0..total);
-        let drawn = counts.iter().find(|(count, _)| {
-            let inside = ball < *count;
-            ball = ball.wrapping_sub(*count);
-            inside
-        });
-        if let Some((_, color)) = drawn {
-            written.push(format!("{name} takes a ball from the {bag}. It is {color}."));
+        written.push(format!("{name} has a {bag} with {}.", balls.join(", ")));
+        for (count, color) in &counts[..2] {
+            written.push(format!("Of {color} balls there are {count}."));
+        }
+        let total: usize = counts.iter().map(|(count, _)| count).sum();
+        for _ in 0..2 {
+            let mut ball = stream.random_range(0..total);
+            let drawn = counts.iter().find(|(count, _)| {
+                let inside = ball < *count;
+                ball = ball.wrapping_sub(*count);
+                inside
+            });
+            if let Some((_, color)) = drawn {
+                written.push(format!("A ball is taken: {color}."));
+            }
         }
     }
     written
 }
 
+fn balls_of(count: usize, color: &str) -> String {
+    format!("{count} {color} {}", if count == 1 { "ball" } else { "balls" })
+}
+
+fn capitalised(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
 fn tale(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
-    let hero = nonce_word(false, stream);
-    let place = nonce_word(false, stream);
+    let hero = nonce_word(stream);
+    let place = nonce_word(stream);
     let friend = pick(&NAMES, stream);
     let a_kind = kind.with_article();
     (0..lines)
@@ -148,8 +165,7 @@ fn manual(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
 
 /// A few words that come back unevenly, as in songs and lists of results.
 fn chant(_: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
-    let words: Vec<String> =
-        (0..stream.random_range(2..=4)).map(|_| nonce_word(false, stream)).collect();
+    let words: Vec<String> = (0..stream.random_range(2..=4)).map(|_| nonce_word(stream)).collect();
     (0..lines)
         .map(|_| {
             let sung: Vec<&str> = (0..stream.random_range(3..8))

@@ -24,6 +24,9 @@ pub struct Kind {
     pub many: String,
     /// Whether tuning draws from it.
     pub tuned: bool,
+    /// Whether other processes use its members too: numbers count balls, colors are drawn.
+    #[serde(default)]
+    pub elsewhere: bool,
     /// What belongs to it.
     pub members: Vec<String>,
 }
