@@ -91,7 +91,7 @@ impl Parameters {
 pub enum Turns {
     /// Always as many.
     Fixed(usize),
-    /// [`geometric_plus_poisson`] with this mean, at least 2: short episodes stay common and long
+    /// A geometric plus a Poisson draw with this mean, at least 2: short episodes stay common and long
     /// ones possible.
     GeometricPoisson(usize),
 }

@@ -3,7 +3,7 @@
 //! They give a base model what a tiny pretraining corpus can: which words belong together, how
 //! counts relate to "most" and "few", and that a name once met is likely to come back.
 
-use super::{Kind, kinds, nonce_word};
+use super::{Kind, WordPool, kinds, nonce_word};
 use diapason_flow::Stream;
 use rand::RngExt;
 use rand::seq::{IndexedRandom, SliceRandom};
@@ -33,11 +33,11 @@ impl Default for CorpusSettings {
 pub fn document(lines: usize, stream: &mut Stream) -> String {
     let kind = kinds().choose(stream).expect("there are kinds");
     let writer: fn(&Kind, usize, &mut Stream) -> Vec<String> = match stream.random_range(0..20) {
-        0..4 => facts,
-        4..9 => listing,
-        9..15 => bags,
-        15..17 => tale,
-        17..18 => manual,
+        0..3 => facts,
+        3..6 => listing,
+        6..11 => bags,
+        11..12 => tale,
+        12..13 => manual,
         _ => chant,
     };
     writer(kind, lines, stream).join(" ")
@@ -163,20 +163,18 @@ fn manual(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
         .collect()
 }
 
-/// A few words that come back unevenly, as in songs and lists of results.
+/// A few words that come back unevenly, as in songs, tallies and lists of results.
 fn chant(_: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
-    let words: Vec<String> = (0..stream.random_range(2..=4)).map(|_| nonce_word(stream)).collect();
-    (0..lines)
+    let pool = if stream.random_bool(0.6) { WordPool::Training } else { WordPool::HeldOut };
+    let words = pool.labels(stream.random_range(2..=5), stream);
+    let sung: Vec<&str> = (0..lines * stream.random_range(2..=4))
         .map(|_| {
-            let sung: Vec<&str> = (0..stream.random_range(3..8))
-                .map(|_| {
-                    let last = stream.random_range(1..=words.len());
-                    words[stream.random_range(0..last)].as_str()
-                })
-                .collect();
-            sung.join(", ")
+            let last = stream.random_range(1..=words.len());
+            words[stream.random_range(0..last)].as_str()
         })
-        .collect()
+        .collect();
+    let glue = [", ", " and ", ". ", "\n\n"][stream.random_range(0..4)];
+    vec![sung.join(glue)]
 }
 
 fn pick<'items, T: AsRef<str>>(items: &'items [T], stream: &mut Stream) -> &'items str {
