@@ -22,6 +22,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: Arc<tokenizers::Tokenizer>,
+    /// The same without a space of its own before a text: for scaffolding between two texts.
+    bare: Arc<tokenizers::Tokenizer>,
     pieces: Arc<Pieces>,
     /// Ids of the tokens that data can never become, by name.
     reserved: Arc<BTreeMap<String, u32>>,
@@ -108,12 +110,21 @@ impl Tokenizer {
         let scaffolding = scaffolding(&template, |name| vocabulary_id(&value, &added, name));
         let content_tokens = added.into_iter().map(|(content, id, _)| (content, id));
         set_apart(&mut value, &reserved);
-        let mut inner: tokenizers::Tokenizer =
-            serde_json::from_value(value).map_err(|problem| malformed(&source.path, &problem))?;
-        inner.set_encode_special_tokens(true);
+        let build = |value: Value| {
+            serde_json::from_value(value)
+                .map(|mut built: tokenizers::Tokenizer| {
+                    built.set_encode_special_tokens(true);
+                    Arc::new(built)
+                })
+                .map_err(|problem| malformed(&source.path, &problem))
+        };
+        let bare = without_prefix(&value).map(build).transpose()?;
+        let inner = build(value)?;
+        let bare = bare.unwrap_or_else(|| Arc::clone(&inner));
         let pieces = Pieces::new(alphabet, inner.get_vocab(false), content_tokens);
         let tokenizer = Tokenizer {
-            inner: Arc::new(inner),
+            inner,
+            bare,
             pieces: Arc::new(pieces),
             reserved: Arc::new(reserved),
             scaffolding: Arc::new(scaffolding),
@@ -180,8 +191,14 @@ impl Tokenizer {
     pub fn encode(&self, marked: &Marked) -> Result<Tokens, TextError> {
         let mut tokens = Tokens::default();
         for (span, text) in stretches(&marked.spans) {
-            let ids =
-                if span.template { self.scaffold_ids(&text)? } else { self.encode_text(&text)? };
+            let ids = if span.template {
+                self.scaffold_ids(&text)?
+            } else if self.template.kind() == TemplateKind::Colon {
+                // The layout's own space: a tokenizer that puts one itself gets none.
+                self.encode_as(&self.bare, &text)?
+            } else {
+                self.encode_text(&text)?
+            };
             for id in ids {
                 tokens.push(id, span.learn && !tokens.is_empty(), span.turn);
             }
@@ -191,12 +208,7 @@ impl Tokenizer {
 
     /// Ids of data: special-token strings in it are plain text, no token is added.
     pub fn encode_text(&self, text: &str) -> Result<Vec<u32>, TextError> {
-        let encoding =
-            self.inner.encode_fast(text, false).map_err(|problem| TextError::Encode {
-                text: text.chars().take(60).collect(),
-                problem: problem.to_string(),
-            })?;
-        Ok(encoding.get_ids().to_vec())
+        self.encode_as(&self.inner, text)
     }
 
     /// Ids of an output with its terminator, as they follow a prompt: an option to score.
@@ -221,6 +233,14 @@ impl Tokenizer {
         &self.source
     }
 
+    fn encode_as(&self, inner: &tokenizers::Tokenizer, text: &str) -> Result<Vec<u32>, TextError> {
+        let encoding = inner.encode_fast(text, false).map_err(|problem| TextError::Encode {
+            text: text.chars().take(60).collect(),
+            problem: problem.to_string(),
+        })?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
     /// Ids of template text, in which the scaffolding strings are tokens.
     fn scaffold_ids(&self, text: &str) -> Result<Vec<u32>, TextError> {
         let mut ids = Vec::new();
@@ -231,11 +251,11 @@ impl Tokenizer {
                 rest.find(name.as_str()).map(|start| (start, name.len(), *id))
             });
             let Some((start, length, id)) = found.min_by_key(|(start, _, _)| *start) else {
-                ids.extend(self.encode_text(rest)?);
+                ids.extend(self.encode_as(&self.bare, rest)?);
                 break;
             };
             if start > 0 {
-                ids.extend(self.encode_text(&rest[..start])?);
+                ids.extend(self.encode_as(&self.bare, &rest[..start])?);
             }
             ids.push(id);
             rest = &rest[start + length..];
@@ -252,6 +272,21 @@ impl Tokenizer {
         }
         Ok(())
     }
+}
+
+/// The tokenizer without its `Prepend` normalizer; `None` if it has none.
+fn without_prefix(value: &Value) -> Option<Value> {
+    let is_prepend = |step: &Value| step["type"] == "Prepend";
+    let mut bare = value.clone();
+    let normalizer = &mut bare["normalizer"];
+    if is_prepend(normalizer) {
+        *normalizer = Value::Null;
+        return Some(bare);
+    }
+    let steps = normalizer["normalizers"].as_array_mut()?;
+    let before = steps.len();
+    steps.retain(|step| !is_prepend(step));
+    (steps.len() < before).then_some(bare)
 }
 
 impl Source {

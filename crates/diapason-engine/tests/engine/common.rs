@@ -26,8 +26,9 @@ pub(crate) fn model() -> Arc<Model> {
         tied: true,
     };
     let mut model = Model::random(arch, &Streams::new(11)).expect("the shape is possible");
-    for weight in &mut model.weights {
-        *weight *= 4.0;
+    for spec in model.layout.tensors.clone() {
+        let factor = if spec.decays() { 0.7 } else { 4.0 };
+        model.weights[spec.range].iter_mut().for_each(|weight| *weight *= factor);
     }
     Arc::new(model)
 }
