@@ -195,7 +195,7 @@ impl Tokenizer {
                 self.scaffold_ids(&text)?
             } else if self.template.kind() == TemplateKind::Colon {
                 // The layout's own space: a tokenizer that puts one itself gets none.
-                self.encode_as(&self.bare, &text)?
+                encode_as(&self.bare, &text)?
             } else {
                 self.encode_text(&text)?
             };
@@ -208,7 +208,7 @@ impl Tokenizer {
 
     /// Ids of data: special-token strings in it are plain text, no token is added.
     pub fn encode_text(&self, text: &str) -> Result<Vec<u32>, TextError> {
-        self.encode_as(&self.inner, text)
+        encode_as(&self.inner, text)
     }
 
     /// Ids of an output with its terminator, as they follow a prompt: an option to score.
@@ -233,14 +233,6 @@ impl Tokenizer {
         &self.source
     }
 
-    fn encode_as(&self, inner: &tokenizers::Tokenizer, text: &str) -> Result<Vec<u32>, TextError> {
-        let encoding = inner.encode_fast(text, false).map_err(|problem| TextError::Encode {
-            text: text.chars().take(60).collect(),
-            problem: problem.to_string(),
-        })?;
-        Ok(encoding.get_ids().to_vec())
-    }
-
     /// Ids of template text, in which the scaffolding strings are tokens.
     fn scaffold_ids(&self, text: &str) -> Result<Vec<u32>, TextError> {
         let mut ids = Vec::new();
@@ -251,11 +243,11 @@ impl Tokenizer {
                 rest.find(name.as_str()).map(|start| (start, name.len(), *id))
             });
             let Some((start, length, id)) = found.min_by_key(|(start, _, _)| *start) else {
-                ids.extend(self.encode_as(&self.bare, rest)?);
+                ids.extend(encode_as(&self.bare, rest)?);
                 break;
             };
             if start > 0 {
-                ids.extend(self.encode_as(&self.bare, &rest[..start])?);
+                ids.extend(encode_as(&self.bare, &rest[..start])?);
             }
             ids.push(id);
             rest = &rest[start + length..];
@@ -272,6 +264,15 @@ impl Tokenizer {
         }
         Ok(())
     }
+}
+
+/// Ids of a text as data of one tokenizer.
+fn encode_as(inner: &tokenizers::Tokenizer, text: &str) -> Result<Vec<u32>, TextError> {
+    let encoding = inner.encode_fast(text, false).map_err(|problem| TextError::Encode {
+        text: text.chars().take(60).collect(),
+        problem: problem.to_string(),
+    })?;
+    Ok(encoding.get_ids().to_vec())
 }
 
 /// The tokenizer without its `Prepend` normalizer; `None` if it has none.
