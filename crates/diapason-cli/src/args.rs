@@ -71,7 +71,7 @@ pub(crate) enum Verb {
     /// Look at, make and convert models
     #[command(subcommand)]
     Model(ModelVerb),
-    /// Measure speed beside the machine's own limit
+    /// Measure speed and memory
     #[command(subcommand)]
     Bench(BenchVerb),
     /// What this machine offers
