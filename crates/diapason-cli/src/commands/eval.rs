@@ -22,7 +22,7 @@ fn template(args: &EvalArgs) -> anyhow::Result<TemplateKind> {
 
 /// Evaluates a model; an interrupted evaluation goes on where it stopped.
 pub(crate) fn eval(session: &Session<'_>, args: &EvalArgs) -> anyhow::Result<()> {
-    let suite = suite_of(&args.source)?;
+    let suite = suite_of(args.source.suite.as_deref())?;
     let template = template(args)?;
     let settings =
         Evaluate { episodes: args.limit, tasks: args.tasks.clone(), ..Evaluate::default() };

@@ -22,16 +22,16 @@ pub(crate) fn suite(session: &Session<'_>, verb: SuiteVerb) -> anyhow::Result<()
     }
 }
 
-/// The suite that the arguments name.
-pub(crate) fn suite_of(source: &SuiteSource) -> anyhow::Result<Suite> {
-    Ok(match &source.suite {
+/// The suite of a folder, or the embedded one.
+pub(crate) fn suite_of(folder: Option<&Path>) -> anyhow::Result<Suite> {
+    Ok(match folder {
         Some(folder) => Suite::load(folder)?,
         None => Suite::embedded()?,
     })
 }
 
 fn ls(session: &Session<'_>, source: &SuiteSource, as_json: bool) -> anyhow::Result<()> {
-    let suite = suite_of(source)?;
+    let suite = suite_of(source.suite.as_deref())?;
     if as_json {
         let rows: Vec<Value> = suite
             .tasks()
@@ -52,7 +52,7 @@ fn ls(session: &Session<'_>, source: &SuiteSource, as_json: bool) -> anyhow::Res
 }
 
 fn show(session: &Session<'_>, source: &SuiteSource, name: &str, seed: u64) -> anyhow::Result<()> {
-    let suite = suite_of(source)?;
+    let suite = suite_of(source.suite.as_deref())?;
     let tasks = suite.matching(name)?;
     let [task] = tasks.as_slice() else {
         bail!("`{name}` matches {} tasks\n\nhint: name one", tasks.len());
@@ -98,7 +98,7 @@ fn goal(query: &Query) -> String {
 }
 
 fn check(session: &Session<'_>, source: &SuiteSource, as_json: bool) -> anyhow::Result<()> {
-    let suite = suite_of(source)?;
+    let suite = suite_of(source.suite.as_deref())?;
     let mut rows = Vec::new();
     let mut ready = 0;
     for (index, task) in suite.tasks().iter().enumerate() {
@@ -162,7 +162,7 @@ fn build(
     wanted: &Wanted,
     out: &Path,
 ) -> anyhow::Result<()> {
-    let suite = suite_of(source)?;
+    let suite = suite_of(source.suite.as_deref())?;
     let split = match wanted.split.as_deref() {
         Some("train") => Some(Split::Train),
         Some(_) => Some(Split::Test),

@@ -1,6 +1,7 @@
 //! The episodes that models are tuned on, and a held-out part of them.
 
 use super::{Made, Run};
+use crate::commands::suite_of;
 use anyhow::{Context as _, bail};
 use diapason_data::{BuildSettings, MixSettings, Split, Suite, mix, read_episodes, write_episodes};
 use diapason_flow::{Artifact, Episode, Fingerprint, Stamp};
@@ -22,10 +23,7 @@ pub(super) struct Episodes {
 impl Run<'_> {
     /// The suite of the settings.
     pub(crate) fn suite(&self) -> anyhow::Result<Suite> {
-        Ok(match &self.settings.data.suite {
-            Some(folder) => Suite::load(folder)?,
-            None => Suite::embedded()?,
-        })
+        suite_of(self.settings.data.suite.as_deref())
     }
 
     pub(super) fn episodes(&self) -> anyhow::Result<Episodes> {

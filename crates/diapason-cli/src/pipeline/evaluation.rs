@@ -19,7 +19,12 @@ pub(crate) struct Evaluation {
 }
 
 impl Run<'_> {
-    pub(super) fn evaluate(&self, model: &Made, episodes: &Episodes) -> anyhow::Result<Evaluation> {
+    pub(super) fn evaluate(
+        &self,
+        model: &Made,
+        episodes: &Episodes,
+        tasks: &[TaskSet],
+    ) -> anyhow::Result<Evaluation> {
         let started = Instant::now();
         let tuned = self.settings.models.iter().find(|tuned| tuned.name == model.name);
         let template = tuned.map_or(&self.settings.evaluate.base_template, |tuned| &tuned.template);
@@ -33,7 +38,6 @@ impl Run<'_> {
         let (artifact, complete) = Artifact::open(&self.out.join(&stage), stamp)?;
         let kind = template_kind(template)?;
         let subject = Subject::load(&model.name, &model.path, Some(kind), &self.session.device)?;
-        let tasks = self.evaluation_tasks(episodes)?;
         let mut results = BTreeMap::new();
         for (index, task) in tasks.iter().enumerate() {
             self.stopped(&stage)?;
@@ -66,7 +70,7 @@ impl Run<'_> {
 
     /// The tasks that can be built, with instances that were not trained on: other instances of
     /// the processes, and of tables that were trained on the units that were set aside.
-    fn evaluation_tasks(&self, episodes: &Episodes) -> anyhow::Result<Vec<TaskSet>> {
+    pub(super) fn evaluation_tasks(&self, episodes: &Episodes) -> anyhow::Result<Vec<TaskSet>> {
         let suite = self.suite()?;
         let (settings, data) = (&self.settings.evaluate, self.settings.data.dir.as_deref());
         let streams = self.streams.within("evaluate");

@@ -69,9 +69,10 @@ impl<'a> Run<'a> {
         for tuned in &self.settings.models {
             models.push(self.tune(tuned, &base, &episodes)?);
         }
+        let tasks = self.evaluation_tasks(&episodes)?;
         let evaluations = models
             .iter()
-            .map(|model| self.evaluate(model, &episodes))
+            .map(|model| self.evaluate(model, &episodes, &tasks))
             .collect::<anyhow::Result<Vec<_>>>()?;
         self.report(&models, &evaluations, started.elapsed().as_secs_f64())
     }
