@@ -13,6 +13,12 @@
 //! assert_eq!((split.markers, split.text, split.closed), (markers, "Bonjour", true));
 //! ```
 
+mod error;
 mod list;
+mod taxonomy;
+mod typed;
 
+pub use error::MarkerError;
 pub use list::{SEPARATOR, Split, print_list, split_list};
+pub use taxonomy::{BUILT_IN, Entry, Kind, Marker, Measure, Taxonomy};
+pub use typed::{Parsed, Typed, Value};
