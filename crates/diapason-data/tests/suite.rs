@@ -36,6 +36,8 @@ fn names_are_unique_and_everything_is_documented() {
     for task in suite.tasks() {
         assert!(task.title.len() > 10, "{} has no title", task.name);
         assert!(!task.licence.is_empty(), "{} has no licence", task.name);
+        let markers = diapason_markers::Taxonomy::built_in().read(&task.markers);
+        assert!(markers.is_ok(), "{}: {markers:?}", task.name);
         assert_eq!(task.file, format!("suite/tasks/{}.toml", task.name));
     }
     for source in suite.sources() {
@@ -148,7 +150,9 @@ fn genuine_files_give_the_counts_of_an_independent_reader() {
     let golden: serde_json::Value = serde_json::from_str(GENUINE).unwrap();
     let suite = suite();
     for task in suite.tasks().iter().filter(|task| task.access != Access::Synthetic) {
-        if let Status::Missing { .. } = suite.check(task, Some(&data)).unwrap() {
+        // A sample of a few rows may hold no person with two of them.
+        let status = suite.check(task, Some(&data)).unwrap();
+        if !matches!(status, Status::Ready { episodes: 1.. }) {
             continue;
         }
         let episodes = build(&suite, task, &data, 1);
