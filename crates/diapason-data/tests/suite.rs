@@ -36,8 +36,10 @@ fn names_are_unique_and_everything_is_documented() {
     for task in suite.tasks() {
         assert!(task.title.len() > 10, "{} has no title", task.name);
         assert!(!task.licence.is_empty(), "{} has no licence", task.name);
-        let markers = diapason_markers::Taxonomy::built_in().read(&task.markers);
-        assert!(markers.is_ok(), "{}: {markers:?}", task.name);
+        let known = ["domain", "task", "source", "lang", "format", "style", "code_type"];
+        for (marker, _) in task.markers.iter() {
+            assert!(known.contains(&marker), "{}: the marker {marker}", task.name);
+        }
         assert_eq!(task.file, format!("suite/tasks/{}.toml", task.name));
     }
     for source in suite.sources() {
