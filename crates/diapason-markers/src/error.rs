@@ -70,14 +70,10 @@ fn suggestion(nearest: Option<&str>) -> String {
 }
 
 /// The candidate nearest to a text without regard to case, if any is near enough to be a slip.
-pub(crate) fn nearest<'a>(
-    text: &str,
-    candidates: impl Iterator<Item = &'a str>,
-) -> Option<String> {
+pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
     let text = text.to_lowercase();
-    let scored = candidates.map(|candidate| {
-        (strsim::jaro_winkler(&text, &candidate.to_lowercase()), candidate)
-    });
+    let scored = candidates
+        .map(|candidate| (strsim::jaro_winkler(&text, &candidate.to_lowercase()), candidate));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 >= 0.7).then(|| best.1.to_owned())
 }
