@@ -136,6 +136,52 @@ def numbergame():
     return {"episodes": min(1000, int((sizes >= 9).sum()))}
 
 
+def diffuse_distribution():
+    """Ten orders of the targets of every file that has two or more."""
+    lists = [json.loads(path.read_text())["targets"] for path in (DATA / "diffuse-distributions/prompts").rglob("*.json")]
+    sizes = [sum(bool(re.sub("[{}\u200b]", "", target).strip()) for target in targets) for targets in lists]
+    sizes = [size for size in sizes if size >= 2]
+    return {"episodes": 10 * len(sizes), "units": len(sizes), "turns": 10 * sum(sizes)}
+
+
+def social_choice(kind, needed):
+    """Every participant of both surveys with two answers or more of one kind."""
+    sizes = []
+    for path in (DATA / "generativesocialchoice/data").glob("*_survey.csv"):
+        table = pd.read_csv(path, keep_default_na=False)
+        for column in needed:
+            table = table[table[column].str.strip() != ""]
+        sizes.append(table[table["question_type"] == kind].groupby("user_id").size())
+    sizes = pd.concat(sizes)
+    sizes = sizes[sizes >= 2]
+    return {"episodes": len(sizes), "units": len(sizes), "turns": int(sizes.sum())}
+
+
+def opinionqa_questions():
+    path = next((DATA / "opinionqa/human_resp").glob("*/info.csv"))
+    table = pd.read_csv(path)
+    table = table[table["references"].map(lambda cell: 2 <= len(ast.literal_eval(cell)) <= 26)]
+    waves = [chunked(int(size), 20) for size in table["key"].str.extract(r"_(W\d+)$")[0].value_counts()]
+    waves = [wave for wave in waves if wave["episodes"]]
+    counts = {key: sum(wave[key] for wave in waves) for key in ["episodes", "turns"]}
+    return counts | {"units": len(waves)}
+
+
+def globaloqa():
+    """Two orders of the usable questions of every country that has two or more."""
+    path = next(iter(sorted((DATA / "global_opinions").glob("global_opinions.*csv"))))
+    sizes = {}
+    for _, row in pd.read_csv(path).iterrows():
+        options = ast.literal_eval(row["options"])
+        shares = ast.literal_eval(re.sub(r"^defaultdict\(<class 'list'>, (.*)\)$", r"\1", row["selections"]))
+        for country, share in shares.items():
+            if len(share) == len(options) and sum(share) > 0:
+                name = re.sub(r"\s*\(.*\)$", "", country)
+                sizes[name] = sizes.get(name, 0) + 1
+    sizes = [size for size in sizes.values() if size >= 2]
+    return {"episodes": 2 * len(sizes), "units": len(sizes), "turns": 2 * sum(sizes)}
+
+
 print(json.dumps({
     "polis_vote": polis_vote(),
     "popquorn_individual": popquorn_individual(),
@@ -157,4 +203,9 @@ print(json.dumps({
     "lewidi_mp_irony_detection_individual": annotators("MP"),
     "lewidi_varierrnli_nli_detection_individual": varierr(),
     "numbergame": numbergame(),
+    "diffuse_distribution": diffuse_distribution(),
+    "generativesocialchoice_validation": social_choice("multiple choice + text", ["choice", "text", "json_choices"]),
+    "generativesocialchoice_freetext": social_choice("text", ["text"]),
+    "opinionqa_questions": opinionqa_questions(),
+    "globaloqa": globaloqa(),
 }, indent=2))
