@@ -160,7 +160,7 @@ fn a_short_record_names_its_file_and_row() {
 /// The error of a build from this table by SQL that expects who and what.
 fn error_of_table(csv: &[u8], source: &str) -> String {
     let folder = Folder::new("");
-    std::fs::write(folder.path().join("s/t.csv"), csv).unwrap();
+    std::fs::write(folder.path().join("s/t.csv"), csv).expect("the folder is ours");
     folder.write(
         "sources/s.toml",
         &format!(

@@ -208,12 +208,11 @@ fn prepare<'database>(
     sql: &Sql,
 ) -> Result<Statement<'database>, DataError> {
     let statement = database.connection.prepare(&sql.text).map_err(|problem| {
-        let missing = problem.to_string();
-        let column = missing.split("no such column: ").nth(1).and_then(|rest| {
-            // SQLite's own hint on quotes is ours to give.
-            rest.split([' ', '\n']).next()
+        let message = problem.to_string();
+        let hint = message.split_once("no such column: ").map(|(_, rest)| {
+            let (end, rest) = rest.strip_prefix('"').map_or((' ', rest), |rest| ('"', rest));
+            database.column_hint(rest.split([end, '\n']).next().unwrap_or(rest))
         });
-        let hint = column.map(|column| database.column_hint(column.trim_matches('"')));
         sql_problem(sql, &problem, hint.unwrap_or_default())
     })?;
     if !statement.readonly() || statement.column_count() == 0 {

@@ -154,15 +154,10 @@ fn bzip(bytes: &[u8]) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
-fn zip(members: &[(&str, &[u8])], password: Option<&str>) -> Vec<u8> {
-    use ::zip::unstable::write::FileOptionsExt;
+fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let mut options = ::zip::write::SimpleFileOptions::default();
-    if let Some(password) = password {
-        options = options.with_deprecated_encryption(password.as_bytes()).unwrap();
-    }
     for (name, bytes) in members {
-        writer.start_file(*name, options).unwrap();
+        writer.start_file(*name, ::zip::write::SimpleFileOptions::default()).unwrap();
         writer.write_all(bytes).unwrap();
     }
     writer.finish().unwrap().into_inner()
@@ -185,7 +180,7 @@ fn compressed_files_are_read_as_what_they_hold() {
 fn members_of_archives_are_files_of_their_own() {
     let members: [(&str, &[u8]); 4] =
         [("d/b.csv", b"x\n3\n"), ("d/", b""), ("d/a.csv", b"x\n1\n2\n"), ("note.txt", b"no")];
-    let files = Files::new(&[("t.zip", &zip(&members, None))]);
+    let files = Files::new(&[("t.zip", &zip(&members))]);
     let spec = "path = 't.zip'\nmember = '*.csv'";
     assert_eq!(
         files.rows(spec, "select x, file, folder from t"),
@@ -197,12 +192,15 @@ fn members_of_archives_are_files_of_their_own() {
 
 #[test]
 fn encrypted_archives_need_the_published_password() {
-    let files = Files::new(&[("t.zip", &zip(&[("t.csv", b"x\nsecret\n")], Some("open sesame")))]);
-    let spec = |password: &str| format!("path = 't.zip'\n{password}");
-    assert_eq!(files.rows(&spec("password = 'open sesame'"), "select x from t"), ["secret"]);
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../suite/fixtures/gpqa");
+    let bytes = std::fs::read(fixtures.join("dataset.zip")).unwrap();
+    let files = Files::new(&[("t.zip", &bytes)]);
+    let spec = |password: &str| format!("path = 't.zip'\nmember = '*/gpqa_main.csv'\n{password}");
+    let sql = "select count(*) > 0 from t where \"Correct Answer\" is not null";
+    assert_eq!(files.rows(&spec("password = 'deserted-untie-orchid'"), sql), ["1"]);
     for wrong in ["", "password = 'sesame'"] {
         let error = files.error(&spec(wrong));
-        assert!(error.contains("t.zip/t.csv`") && error.contains("set password"), "{error}");
+        assert!(error.contains("gpqa_main.csv`") && error.contains("set password"), "{error}");
     }
 }
 
@@ -212,7 +210,7 @@ fn truncated_files_name_themselves() {
     let csv = format!("x\n{}", row.repeat(2000));
     let cut = |bytes: Vec<u8>| bytes[..bytes.len() - 30].to_vec();
     let files = Files::new(&[
-        ("t.zip", &cut(zip(&[("t.csv", csv.as_bytes())], None))),
+        ("t.zip", &cut(zip(&[("t.csv", csv.as_bytes())]))),
         ("t.csv.gz", &cut(gzip(csv.as_bytes()))),
         ("t.csv.bz2", &cut(bzip(csv.as_bytes()))),
     ]);
@@ -226,7 +224,7 @@ fn truncated_files_name_themselves() {
 #[test]
 fn damage_inside_an_archive_names_the_member() {
     let row = "x1,y2,z3\n";
-    let mut bytes = zip(&[("t.csv", row.repeat(500).as_bytes())], None);
+    let mut bytes = zip(&[("t.csv", row.repeat(500).as_bytes())]);
     let middle = bytes.len() / 3;
     bytes[middle] ^= 0xFF;
     let files = Files::new(&[("t.zip", &bytes)]);

@@ -161,7 +161,9 @@ impl Dictionary {
                     let data = records.take(size.saturating_mul(count))?;
                     match subtype {
                         13 => long_names = data,
-                        20 => self.encoding = String::from_utf8_lossy(&data).trim().to_owned(),
+                        20 => {
+                            String::from_utf8_lossy(&data).trim().clone_into(&mut self.encoding);
+                        }
                         _ => {}
                     }
                 }
