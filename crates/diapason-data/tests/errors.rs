@@ -177,11 +177,11 @@ fn error_of_table(csv: &[u8], source: &str) -> String {
 fn mistakes_in_raw_files_name_file_row_and_column() {
     let cases: [(&[u8], &str, &str); 6] = [
         // A header that its makers have changed since, quoted in the SQL or not.
-        (b"person,what\nAnn,a\n", "", "tasks/one.toml:8: SQL: no such column: \"who\""),
+        (b"person,what\nAnn,a\n", "", "tasks/one.toml:9: SQL: no such column: \"who\""),
         (
             b"who,wat\nAnn,a\n",
             "",
-            "tasks/one.toml:9: SQL: no such column: what\n\nhint: did you mean `wat`? \
+            "tasks/one.toml:10: SQL: no such column: what\n\nhint: did you mean `wat`? \
              table `t` (`s/t.csv`, row 1) has `file`, `folder`, `who`, `wat`",
         ),
         (
@@ -197,7 +197,7 @@ fn mistakes_in_raw_files_name_file_row_and_column() {
         (
             b"who,what\nAnn,a\nBob,NaN\n",
             "",
-            "tasks/one.toml:8: row 2 of the SQL, column `output`: `NaN` is a missing value",
+            "tasks/one.toml:9: row 2 of the SQL, column `output`: `NaN` is a missing value",
         ),
         (b"who,what,What\nAnn,a,b\n", "", "`s/t.csv`, row 1, column `What`: a second column"),
     ];

@@ -170,7 +170,7 @@ fn compressed_files_are_read_as_what_they_hold() {
     for name in ["t.csv.gz", "t.csv.bz2"] {
         let spec = format!("path = '{name}'");
         assert_eq!(
-            files.rows(&spec, "select x, y, file from t where x = 2"),
+            files.rows(&spec, "select x, y, file from t where x = '2'"),
             [format!("2|b|{name}")]
         );
     }
