@@ -148,6 +148,9 @@ pub(crate) enum SuiteVerb {
         /// A JSON list
         #[arg(long)]
         json: bool,
+        /// A page in Markdown with an example of every task, from the files in `--data`
+        #[arg(long, conflicts_with = "json")]
+        markdown: bool,
     },
     /// Print one task with its first episode rendered, learned spans marked
     #[command(after_help = "Example:\n  diapason suite show coinflip")]

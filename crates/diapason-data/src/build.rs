@@ -107,7 +107,7 @@ impl Builder<'_> {
     }
 
     fn database(&self, tables: &[String]) -> Result<Database, DataError> {
-        let database = Database::open(self.streams.within(&self.task.path()).within("sql"))?;
+        let mut database = Database::open(self.streams.within(&self.task.path()).within("sql"))?;
         // Tasks without files read no folder.
         let folder = self.data.unwrap_or(Path::new("")).join(&self.source.folder);
         for (name, spec) in self.source.tables.iter().filter(|(name, _)| tables.contains(name)) {

@@ -28,12 +28,14 @@ pub enum DataError {
         hint: String,
     },
     /// A raw file that is not what its table says.
-    #[error("`{}`, row {row}: {problem}{}", path.display(), hinted(hint))]
+    #[error("`{}`, row {row}{}: {problem}{}", path.display(), of_column(column), hinted(hint))]
     Row {
         /// The raw file.
         path: PathBuf,
         /// Row or line number; the header of a CSV is row 1.
         row: u64,
+        /// Name of the column, or nothing where the whole row is wrong.
+        column: String,
         /// What is wrong.
         problem: String,
         /// What to do, or nothing.
@@ -100,6 +102,10 @@ pub enum DataError {
 
 fn hinted(hint: &str) -> String {
     if hint.is_empty() { String::new() } else { format!("\n\nhint: {hint}") }
+}
+
+fn of_column(column: &str) -> String {
+    if column.is_empty() { String::new() } else { format!(", column `{column}`") }
 }
 
 fn files(missing: &[crate::MissingFile]) -> String {

@@ -9,11 +9,15 @@
 //! | `number(text)` | an integer or a real; NULL for blanks and for what is no finite number |
 //! | `clean(text)` | the text without whitespace around it, lines ended by `\n` alone; NULL if nothing is left |
 //! | `json_text(name, value, ...)` | one JSON object in this order, as Python prints it but not ASCII-escaped; NULL and NaN are `null` |
+//! | `json_spaced(json)` | the same JSON, also nested, printed as `json_text` prints it |
+//! | `html_text(text)` | HTML as plain text: tags gone, entities decoded ([`crate::functions::html`]) |
 //! | `draw(key, n)` | an integer in `0..n`, the same for the same seed, task and key |
+//! | `wait(key, rate)` | an exponential waiting time; the rows that wait least are a draw without replacement by weight |
 //!
 //! Every function but `json_text` gives NULL for NULL. `random()` and `randomblob()` fail: they
 //! have no seed.
 
+pub mod html;
 pub mod python;
 
 use diapason_flow::Streams;
@@ -70,11 +74,33 @@ fn register_values(connection: &Connection, pure: FunctionFlags) -> Result<()> {
             Ok(if text.is_empty() { Value::Null } else { Value::from(text) })
         })
     })?;
+    connection.create_scalar_function("html_text", 1, pure, |context| {
+        on_text(context, 0, |text| Ok(Value::from(html::plain(text))))
+    })?;
+    connection.create_scalar_function("json_spaced", 1, pure, |context| {
+        on_text(context, 0, |text| {
+            let value: serde_json::Value = serde_json::from_str(text)
+                .map_err(|problem| failure(format!("json_spaced: {problem}")))?;
+            Ok(Value::from(spaced_json(&value)))
+        })
+    })?;
     connection.create_scalar_function("json_text", -1, pure, json_text)
 }
 
 /// Seeded draws, and failures where SQLite has unseeded ones.
 fn register_draws(connection: &Connection, pure: FunctionFlags, streams: Streams) -> Result<()> {
+    let waits = streams.clone();
+    connection.create_scalar_function("wait", 2, pure, move |context| {
+        on_text(context, 0, |key| {
+            let rate: f64 = context.get(1)?;
+            if !(rate > 0.0 && rate.is_finite()) {
+                return Err(failure(format!("wait: no time passes at the rate {rate}")));
+            }
+            // One minus a number below one: its logarithm is finite.
+            let uniform: f64 = waits.stream(key, 0).random();
+            Ok(Value::from(-(1.0 - uniform).ln() / rate))
+        })
+    })?;
     connection.create_scalar_function("draw", 2, pure, move |context| {
         on_text(context, 0, |key| {
             let below: i64 = context.get(1)?;
@@ -220,6 +246,13 @@ mod tests {
     }
 
     #[test]
+    fn nested_json_is_printed_in_the_same_way() {
+        let sql = "json_spaced(json_object('b', json_array(1, 'é'), 'a', null))";
+        assert_eq!(text(sql), r#"{"b": [1, "é"], "a": null}"#);
+        assert!(ask("json_spaced('[1')").is_err());
+    }
+
+    #[test]
     fn numbers_are_numbers_or_null() {
         assert_eq!(ask("number(' 22 ')").unwrap(), Value::Integer(22));
         assert_eq!(ask("number('7.250')").unwrap(), Value::Real(7.25));
@@ -241,6 +274,8 @@ mod tests {
         assert!(draws.len() > 15, "{draws:?}");
         assert_eq!(ask("draw('k', 5)").unwrap(), ask("draw('k', 5)").unwrap());
         assert!(ask("draw('k', 0)").is_err());
+        assert!(ask("wait('k', 2) * 2 = wait('k', 1)").unwrap() == Value::Integer(1));
+        assert!(ask("wait('k', 0)").is_err());
         assert!(ask("random()").unwrap_err().to_string().contains("no seed"));
     }
 }

@@ -66,6 +66,7 @@ pub fn read_episodes(path: &Path) -> Result<Vec<Episode>, DataError> {
         let row = serde_json::from_str(text).map_err(|problem| DataError::Row {
             path: path.to_owned(),
             row: index as u64 + 1,
+            column: String::new(),
             problem: problem.to_string(),
             hint: "every line must be one JSON object".into(),
         })?;

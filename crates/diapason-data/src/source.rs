@@ -9,6 +9,10 @@
 //! folder = "moods"                         # of the data folder; default: the source's name
 //! [tables.answers]
 //! path = "*/answers.csv"                   # or a list: the first pattern that matches counts
+//! [tables.items]                           # more keys: [`TableSpec`]
+//! path = "items.zip"
+//! member = "*.jsonl"                       # of the archive
+//! unique = ["id"]                          # a second row of the same id is an error
 //! ```
 //! A `*` stands for any part of one file or folder name. All files that match make one table;
 //! its columns `file` and `folder` say which file a row came from.

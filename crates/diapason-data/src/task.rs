@@ -10,6 +10,7 @@
 //! tables = ["answers"]            # tables of the source that the SQL reads
 //! sql = "select person as unit, question as input, mood as output, topic from answers"
 //! descriptions = ["Moods that one person named, about {topic}."]   # at least three in our suite
+//! markers = { domain = "SocialSciences", lang = "English" }   # known of every output
 //! differs = ["what we do otherwise than the reference, and why"]
 //! [sampling]
 //! mode = "draw"                   # draw: fresh shuffles of a unit's rows; chunk: cut them up
@@ -37,7 +38,7 @@ use crate::DataError;
 use crate::spec::{self, Place};
 use crate::synthetic::{PROCESSES, Parameters, Process};
 use crate::wording::Wording;
-use diapason_flow::Check;
+use diapason_flow::{Check, Markers};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -150,6 +151,8 @@ pub struct Task {
     pub access: crate::Access,
     /// One line for people.
     pub title: String,
+    /// What is known of every output without reading it: domain, task, source, lang.
+    pub markers: Markers,
     /// What is done otherwise than in the reference suite.
     pub differs: Vec<String>,
     /// Task file, as errors name it.
@@ -204,6 +207,8 @@ struct TaskFile {
     kind: Kind,
     split: Split,
     source: Spanned<String>,
+    #[serde(default)]
+    markers: Markers,
     #[serde(default)]
     differs: Vec<String>,
     #[serde(default)]
@@ -284,6 +289,7 @@ impl Task {
             licence: source.licence.clone(),
             access: source.access,
             title: read.title.clone(),
+            markers: read.markers.clone(),
             differs: read.differs.clone(),
             file: file.to_owned(),
             content: Content::Tables { tables: Vec::new(), parts: Vec::new() },

@@ -63,10 +63,13 @@ fn mistakes_in_sql() {
         (sql("delete from t"), "tasks/one.toml:9: the SQL gives no rows"),
         (sql("delete from t returning who as output"), "the SQL gives no rows"),
         (sql("attach 'other.db' as other"), "the SQL gives no rows"),
-        (sql("select nullif(what, 'c') as output from t"), "row 3 of the SQL has no output"),
+        (
+            sql("select nullif(what, 'c') as output from t"),
+            "row 3 of the SQL, column `output`: there is no value",
+        ),
         (
             sql("select nullif(who, 'Bob') as unit, what as output from t"),
-            "row 3 of the SQL has no unit",
+            "row 3 of the SQL, column `unit`: there is no value",
         ),
         (sql("select random() as output from t"), "random() has no seed"),
         (sql("select python_literal('[1') as output from t"), "python_literal: character 3"),
@@ -78,7 +81,7 @@ fn mistakes_in_sql() {
         (
             sql("select who as unit, what as output, topic from t")
                 + "\ndescriptions = ['{topic}']",
-            "row 4 of the SQL gives unit `Bob` a second value of `topic`",
+            "row 4 of the SQL, column `topic`: a description uses it, and unit `Bob` has another value",
         ),
         (sql("select what as output from t where who = 'Cleo'"), "task `one` yields no episodes"),
     ];
@@ -94,12 +97,18 @@ fn distributions_that_are_none() {
     let cases = [
         (
             "'[\"a\", \"b\"]' as options, '[0.5, 0.4]' as probs",
-            "probabilities that sum to 0.9, not 1",
+            "row 1 of the SQL, column `probs`: probabilities that sum to 0.9, not 1",
         ),
-        ("'[\"a\", \"b\"]' as options, '[1]' as probs", "has 2 options but 1 probabilities"),
-        ("'[\"a\", \"b\"]' as options, '[0, 0]' as weights", "sum to 0, not 1"),
+        (
+            "'[\"a\", \"b\"]' as options, '[1]' as probs",
+            "column `probs`: 1 probabilities for 2 options",
+        ),
+        (
+            "'[\"a\", \"b\"]' as options, '[0, 0]' as weights",
+            "column `weights`: probabilities that sum to 0, not 1",
+        ),
         ("'[\"a\", \"b\"]' as options, '[2, -1]' as probs", "negative probability -1"),
-        ("'a, b' as options, '[1]' as probs", "no JSON list of texts"),
+        ("'a, b' as options, '[1]' as probs", "column `options`: no JSON list of texts"),
         ("'[\"a\"]' as options", "gives no column `probs`"),
     ];
     for (columns, problem) in cases {
@@ -146,4 +155,68 @@ fn a_short_record_names_its_file_and_row() {
     folder.task("tables = ['t']\nsql = 'select what as output from t'");
     let error = folder.build(&BuildSettings::default(), 1).unwrap_err().to_string();
     assert!(error.contains("t.csv`, row 3: 1 cells for 2 columns"), "{error}");
+}
+
+/// The error of a build from this table by SQL that expects who and what.
+fn error_of_table(csv: &[u8], source: &str) -> String {
+    let folder = Folder::new("");
+    std::fs::write(folder.path().join("s/t.csv"), csv).expect("the folder is ours");
+    folder.write(
+        "sources/s.toml",
+        &format!(
+            "title = 'S'\ncitation = 'c'\nlicence = 'CC0'\nlocator = 'here'\naccess = 'auto'\n\
+             [tables.t]\npath = 't.csv'\n{source}"
+        ),
+    );
+    folder.task("tables = ['t']\nsql = '''\nselect \"who\" as unit,\n  what as output from t'''");
+    let error = folder.build(&BuildSettings::default(), 1).expect_err("this table is broken");
+    error.to_string().replace(&format!("{}/", folder.path().display()), "")
+}
+
+#[test]
+fn mistakes_in_raw_files_name_file_row_and_column() {
+    let cases: [(&[u8], &str, &str); 6] = [
+        // A header that its makers have changed since, quoted in the SQL or not.
+        (b"person,what\nAnn,a\n", "", "tasks/one.toml:9: SQL: no such column: \"who\""),
+        (
+            b"who,wat\nAnn,a\n",
+            "",
+            "tasks/one.toml:10: SQL: no such column: what\n\nhint: did you mean `wat`? \
+             table `t` (`s/t.csv`, row 1) has `file`, `folder`, `who`, `wat`",
+        ),
+        (
+            b"who,what\nAnn,a\nBj\xF8rn,b\n",
+            "",
+            "`s/t.csv`, row 3, column `who`: byte 3 is not UTF-8\n\nhint: set encoding = \"latin-1\"",
+        ),
+        (
+            b"who,what\nAnn,a\nBob,b\nAnn,c\n",
+            "unique = ['who']",
+            "`s/t.csv`, row 4, column `who`: `Ann` stands here a second time; first in t.csv, row 2",
+        ),
+        (
+            b"who,what\nAnn,a\nBob,NaN\n",
+            "",
+            "tasks/one.toml:9: row 2 of the SQL, column `output`: `NaN` is a missing value",
+        ),
+        (b"who,what,What\nAnn,a,b\n", "", "`s/t.csv`, row 1, column `What`: a second column"),
+    ];
+    for (csv, source, problem) in cases {
+        let error = error_of_table(csv, source);
+        assert!(error.contains(problem), "{}\n→ {error}", String::from_utf8_lossy(csv));
+    }
+}
+
+#[test]
+fn a_truncated_archive_names_itself() {
+    let folder = Folder::new("");
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../suite/fixtures");
+    let archive = std::fs::read(fixtures.join("baby_names/names.zip")).unwrap();
+    std::fs::write(folder.path().join("s/t.zip"), &archive[..archive.len() / 2]).unwrap();
+    let source = std::fs::read_to_string(folder.path().join("sources/s.toml")).unwrap();
+    folder.write("sources/s.toml", &source.replace("t.csv", "t.zip"));
+    folder.task("tables = ['t']\nsql = 'select 1 as output from t'");
+    let error = folder.build(&BuildSettings::default(), 1).unwrap_err().to_string();
+    assert!(error.contains("s/t.zip` is not a zip archive that can be read"), "{error}");
+    assert!(error.contains("truncated or damaged; fetch it again"), "{error}");
 }

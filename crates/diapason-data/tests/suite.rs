@@ -36,6 +36,10 @@ fn names_are_unique_and_everything_is_documented() {
     for task in suite.tasks() {
         assert!(task.title.len() > 10, "{} has no title", task.name);
         assert!(!task.licence.is_empty(), "{} has no licence", task.name);
+        let known = ["domain", "task", "source", "lang", "format", "style", "code_type"];
+        for (marker, _) in task.markers.iter() {
+            assert!(known.contains(&marker), "{}: the marker {marker}", task.name);
+        }
         assert_eq!(task.file, format!("suite/tasks/{}.toml", task.name));
     }
     for source in suite.sources() {
@@ -86,7 +90,8 @@ fn check_episodes(task: &Task, episodes: &[Episode]) {
 /// Whether a missing value or a printed Python object shows.
 fn leaks(text: &str) -> bool {
     let shown = [": None", ": nan", ": NaN", "np.float", "np.int", "<class '"];
-    ["None", "nan", "NaN", "null"].contains(&text) || shown.iter().any(|leak| text.contains(leak))
+    // A lone None can be what a person wrote.
+    ["nan", "NaN", "null"].contains(&text) || shown.iter().any(|leak| text.contains(leak))
 }
 
 fn texts(episode: &Episode) -> impl Iterator<Item = &str> {
@@ -148,7 +153,9 @@ fn genuine_files_give_the_counts_of_an_independent_reader() {
     let golden: serde_json::Value = serde_json::from_str(GENUINE).unwrap();
     let suite = suite();
     for task in suite.tasks().iter().filter(|task| task.access != Access::Synthetic) {
-        if let Status::Missing { .. } = suite.check(task, Some(&data)).unwrap() {
+        // A sample of a few rows may hold no person with two of them.
+        let status = suite.check(task, Some(&data)).unwrap();
+        if !matches!(status, Status::Ready { episodes: 1.. }) {
             continue;
         }
         let episodes = build(&suite, task, &data, 1);

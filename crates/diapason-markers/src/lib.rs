@@ -13,6 +13,36 @@
 //! assert_eq!((split.markers, split.text, split.closed), (markers, "Bonjour", true));
 //! ```
 
+mod annotate;
+mod code;
+mod count;
+mod dropout;
+mod error;
+mod format;
+mod language;
+mod levers;
 mod list;
+mod provenance;
+mod quality;
+mod row;
+mod statistics;
+mod tagger;
+mod taxonomy;
+mod typed;
 
+pub use annotate::Annotator;
+pub use code::CodeDetector;
+pub use count::{Counter, Lengths, length_bucket};
+pub use dropout::{Dropout, Lists, Order};
+pub use error::MarkerError;
+pub use format::formats;
+pub use language::{Detected, Detector};
+pub use levers::{Filling, Frequencies, Levers, Pulled};
 pub use list::{SEPARATOR, Split, print_list, split_list};
+pub use provenance::Provenance;
+pub use quality::Quartiles;
+pub use row::{RowError, annotate_row, markers_of_row};
+pub use statistics::{Joint, MarkerSummary, Statistics, Summary, TAIL_SHARE, ValueShare, page};
+pub use tagger::{Accuracy, ClassAccuracy, Example, FitSettings, Tagger, fit};
+pub use taxonomy::{BUILT_IN, Entry, Kind, Marker, Measure, Taxonomy};
+pub use typed::{Parsed, Typed, Value};

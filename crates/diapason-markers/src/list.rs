@@ -20,8 +20,15 @@ const CLOSE: &str = "</MARKER_LIST>";
 /// A marker with several values prints as several elements of one name, one without any as none.
 /// Hence [`MarkerValue::Many`] of one value reads back as [`MarkerValue::One`].
 pub fn print_list(markers: &Markers) -> String {
+    print_in_order(markers.iter())
+}
+
+/// Prints a list of markers in the order in which they come.
+pub(crate) fn print_in_order<'a>(
+    markers: impl Iterator<Item = (&'a str, &'a MarkerValue)>,
+) -> String {
     let mut list = String::new();
-    for (name, value) in markers.iter() {
+    for (name, value) in markers {
         let name = escape_name(name);
         for value in value.values() {
             let value = escape(value, is_delimiter);
@@ -58,16 +65,20 @@ pub fn split_list(text: &str) -> Split<'_> {
     Split { markers: read_elements(body), text, closed: true }
 }
 
+/// Reads every byte a bounded number of times, whatever a model wrote.
 fn read_elements(mut body: &str) -> Markers {
     let mut markers = Markers::default();
     while let Some((_, rest)) = body.split_once('<') {
         body = rest;
-        let Some((name, rest)) = body.split_once('>') else { break };
-        let Some((value, rest)) = rest.split_once(&format!("</{name}>")) else { continue };
-        // A value holds no `<` of its own: one here means that this element was never closed.
-        if value.contains('<') {
+        let Some(end) = body.find(['<', '>']) else { break };
+        let (name, rest) = body.split_at(end);
+        let Some((value, rest)) = rest.strip_prefix('>').and_then(|rest| rest.split_once('<'))
+        else {
             continue;
-        }
+        };
+        // A value holds no `<` of its own: one here that does not close means a lost element.
+        let closed = rest.strip_prefix('/').and_then(|rest| rest.strip_prefix(name));
+        let Some(rest) = closed.and_then(|rest| rest.strip_prefix('>')) else { continue };
         let value = value.strip_prefix(' ').unwrap_or(value);
         let value = value.strip_suffix(' ').unwrap_or(value);
         add(&mut markers, unescape(name), unescape(value));
@@ -82,11 +93,13 @@ fn add(markers: &mut Markers, name: String, value: String) {
         Entry::Vacant(entry) => {
             entry.insert(MarkerValue::One(value));
         }
-        Entry::Occupied(mut entry) => {
-            let mut values = entry.get().values().to_vec();
-            values.push(value);
-            entry.insert(MarkerValue::Many(values));
-        }
+        Entry::Occupied(entry) => match entry.into_mut() {
+            MarkerValue::Many(values) => values.push(value),
+            one @ MarkerValue::One(_) => {
+                let first = one.values().to_vec();
+                *one = MarkerValue::Many(first.into_iter().chain([value]).collect());
+            }
+        },
     }
 }
 

@@ -4,9 +4,11 @@
 """
 
 import ast
+import io
 import json
 import re
 import sys
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -84,6 +86,102 @@ def global_oqa():
     return {"episodes": episodes, "units": len(questions)}
 
 
+def chunked(rows, length, orders=1):
+    """Chunks of one table, without a last one of a single row."""
+    kept = rows - (rows % length == 1)
+    chunks = -(-kept // length)
+    return {"episodes": orders * chunks, "units": chunks, "turns": orders * kept}
+
+
+def mmlu():
+    files = (DATA / "mmlu/test").glob("*_test.csv")
+    tables = [pd.read_csv(path, header=None, keep_default_na=False) for path in files]
+    return chunked(sum(int(table[5].isin(list("ABCD")).sum()) for table in tables), 20)
+
+
+def truthful_qa():
+    questions = pd.read_json(DATA / "truthfulqa/mc_task.json")
+    return chunked(int((questions["mc1_targets"].map(lambda o: sum(o.values())) == 1).sum()), 10)
+
+
+def gpqa():
+    with zipfile.ZipFile(DATA / "gpqa/dataset.zip") as archive:
+        text = archive.read("dataset/gpqa_main.csv", pwd=b"deserted-untie-orchid")
+    return chunked(len(pd.read_csv(io.BytesIO(text))), 20, orders=5)
+
+
+def drop():
+    path = next(iter(sorted((DATA / "drop").glob("drop_dataset*.json"))))
+    return chunked(sum(len(passage["qa_pairs"]) for passage in json.loads(path.read_text()).values()), 10)
+
+
+def annotators(name):
+    """Every annotator of a LeWiDi file once, with all of their answers."""
+    items = pd.read_json(DATA / f"lewidi/{name}/{name}_dev.json", orient="index")
+    sizes = items["annotations"].map(list).explode().value_counts()
+    sizes = sizes[sizes >= 2]
+    return {"episodes": len(sizes), "units": len(sizes), "turns": int(sizes.clip(upper=1000).sum())}
+
+
+def varierr():
+    items = pd.read_json(DATA / "lewidi/VariErrNLI/VariErrNLI_train.json", orient="index")
+    people = [chunked(size, 30) for size in items["annotations"].map(list).explode().value_counts()]
+    counts = {key: sum(person[key] for person in people) for key in ["episodes", "turns"]}
+    return counts | {"units": len(people)}
+
+
+def numbergame():
+    path = next(iter(sorted((DATA / "numbergame").glob("numbergame_data*.csv"))))
+    sizes = pd.read_csv(path, dtype=str).groupby(["set", "target"]).size()
+    return {"episodes": min(1000, int((sizes >= 9).sum()))}
+
+
+def diffuse_distribution():
+    """Ten orders of the targets of every file that has two or more."""
+    lists = [json.loads(path.read_text())["targets"] for path in (DATA / "diffuse-distributions/prompts").rglob("*.json")]
+    sizes = [sum(bool(re.sub("[{}\u200b]", "", target).strip()) for target in targets) for targets in lists]
+    sizes = [size for size in sizes if size >= 2]
+    return {"episodes": 10 * len(sizes), "units": len(sizes), "turns": 10 * sum(sizes)}
+
+
+def social_choice(kind, needed):
+    """Every participant of both surveys with two answers or more of one kind."""
+    sizes = []
+    for path in (DATA / "generativesocialchoice/data").glob("*_survey.csv"):
+        table = pd.read_csv(path, keep_default_na=False)
+        for column in needed:
+            table = table[table[column].str.strip() != ""]
+        sizes.append(table[table["question_type"] == kind].groupby("user_id").size())
+    sizes = pd.concat(sizes)
+    sizes = sizes[sizes >= 2]
+    return {"episodes": len(sizes), "units": len(sizes), "turns": int(sizes.sum())}
+
+
+def opinionqa_questions():
+    path = next((DATA / "opinionqa/human_resp").glob("*/info.csv"))
+    table = pd.read_csv(path)
+    table = table[table["references"].map(lambda cell: 2 <= len(ast.literal_eval(cell)) <= 26)]
+    waves = [chunked(int(size), 20) for size in table["key"].str.extract(r"_(W\d+)$")[0].value_counts()]
+    waves = [wave for wave in waves if wave["episodes"]]
+    counts = {key: sum(wave[key] for wave in waves) for key in ["episodes", "turns"]}
+    return counts | {"units": len(waves)}
+
+
+def globaloqa():
+    """Two orders of the usable questions of every country that has two or more."""
+    path = next(iter(sorted((DATA / "global_opinions").glob("global_opinions.*csv"))))
+    sizes = {}
+    for _, row in pd.read_csv(path).iterrows():
+        options = ast.literal_eval(row["options"])
+        shares = ast.literal_eval(re.sub(r"^defaultdict\(<class 'list'>, (.*)\)$", r"\1", row["selections"]))
+        for country, share in shares.items():
+            if len(share) == len(options) and sum(share) > 0:
+                name = re.sub(r"\s*\(.*\)$", "", country)
+                sizes[name] = sizes.get(name, 0) + 1
+    sizes = [size for size in sizes.values() if size >= 2]
+    return {"episodes": 2 * len(sizes), "units": len(sizes), "turns": 2 * sum(sizes)}
+
+
 print(json.dumps({
     "polis_vote": polis_vote(),
     "popquorn_individual": popquorn_individual(),
@@ -91,4 +189,23 @@ print(json.dumps({
     "chemistry_esol": chemistry_esol(),
     "nytimes": nytimes(),
     "global_oqa": global_oqa(),
+    "mmlu": mmlu(),
+    "truthful_qa": truthful_qa(),
+    "winogrande": chunked(
+        len(pd.read_parquet(next((DATA / "winogrande/winogrande_xl").glob("validation-*.parquet")))), 10
+    ),
+    "chemistry_oxidative": chunked(
+        int(pd.read_csv(DATA / "chemistry/train_data_num_feats.csv")["C2_yield"].notna().sum()), 10
+    ),
+    "gpqa": gpqa(),
+    "drop": drop(),
+    "lewidi_csc_sarcasm_detection_individual": annotators("CSC"),
+    "lewidi_mp_irony_detection_individual": annotators("MP"),
+    "lewidi_varierrnli_nli_detection_individual": varierr(),
+    "numbergame": numbergame(),
+    "diffuse_distribution": diffuse_distribution(),
+    "generativesocialchoice_validation": social_choice("multiple choice + text", ["choice", "text", "json_choices"]),
+    "generativesocialchoice_freetext": social_choice("text", ["text"]),
+    "opinionqa_questions": opinionqa_questions(),
+    "globaloqa": globaloqa(),
 }, indent=2))

@@ -10,6 +10,7 @@ mod run;
 mod sample;
 mod score;
 mod suite;
+mod suite_page;
 
 pub(crate) use bench::bench;
 pub(crate) use doctor::doctor;

@@ -1,6 +1,7 @@
 //! `diapason suite ls | show | check | build`.
 
 use super::Session;
+use super::suite_page::page;
 use crate::args::{SuiteSource, SuiteVerb};
 use anyhow::bail;
 use diapason_data::{BuildSettings, Family, Split, Status, Suite, Task, write_episodes};
@@ -12,7 +13,11 @@ use std::path::Path;
 /// Runs a verb of `suite`.
 pub(crate) fn suite(session: &Session<'_>, verb: SuiteVerb) -> anyhow::Result<()> {
     match verb {
-        SuiteVerb::Ls { source, json } => ls(session, &source, json),
+        SuiteVerb::Ls { source, markdown: true, .. } => {
+            let suite = suite_of(source.suite.as_deref())?;
+            Ok(session.console.data(&page(&suite, source.data.as_deref())?)?)
+        }
+        SuiteVerb::Ls { source, json, .. } => ls(session, &source, json),
         SuiteVerb::Show { task, source, seed } => show(session, &source, &task, seed),
         SuiteVerb::Check { source, json } => check(session, &source, json),
         SuiteVerb::Build { source, out, tasks, split, seed, format, limit } => {

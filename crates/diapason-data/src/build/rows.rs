@@ -56,11 +56,16 @@ impl Rows {
         each(&mut statement, sql, |number, row| {
             let name = Columns::text(row, columns.unit, sql)?.unwrap_or_default();
             if name.is_empty() && columns.unit.is_some() {
-                return Err(row_problem(sql, number, "has no unit"));
+                return Err(row_problem(sql, number, "unit", "there is no value"));
             }
             let Some(output) = Columns::text(row, Some(output), sql)? else {
-                return Err(row_problem(sql, number, "has no output"));
+                return Err(row_problem(sql, number, "output", "there is no value"));
             };
+            if matches!(output.as_str(), "NaN" | "nan") {
+                let problem =
+                    format!("`{output}` is a missing value, not a text; leave such rows out");
+                return Err(row_problem(sql, number, "output", &problem));
+            }
             let input = Columns::text(row, columns.input, sql)?;
             let values = columns.values(row, sql)?;
             let position = *positions.entry(name.clone()).or_insert(rows.units.len());
@@ -68,11 +73,9 @@ impl Rows {
                 rows.units.push(Unit { name, values, ..Unit::default() });
             } else if let Some(index) = differing(&rows.units[position].values, &values) {
                 let unit = &rows.units[position].name;
-                let problem = format!(
-                    "gives unit `{unit}` a second value of `{}`, which a description uses",
-                    rows.variables[index]
-                );
-                return Err(row_problem(sql, number, &problem));
+                let problem =
+                    format!("a description uses it, and unit `{unit}` has another value before");
+                return Err(row_problem(sql, number, &rows.variables[index], &problem));
             }
             let turn = Turn { input, output, ..Turn::default() };
             rows.units[position].turns.push(turn);
@@ -98,7 +101,7 @@ impl Rows {
                 Ok(Columns::text(row, Some(column), sql)?.unwrap_or_default())
             };
             let goal = distribution(&text(options)?, &text(shares)?, columns.probs.is_none())
-                .map_err(|problem| row_problem(sql, number, &problem))?;
+                .map_err(|(column, problem)| row_problem(sql, number, column, &problem))?;
             let input = Columns::text(row, columns.input, sql)?;
             rows.units.push(Unit {
                 name: Columns::text(row, columns.unit, sql)?.unwrap_or_default(),
@@ -173,17 +176,20 @@ fn differing(one: &[Option<String>], other: &[Option<String>]) -> Option<usize> 
     one.iter().zip(other).position(|(one, other)| one != other)
 }
 
-/// Options with probabilities; `weigh`: the numbers are divided by their sum.
-fn distribution(options: &str, shares: &str, weigh: bool) -> Result<Goal, String> {
+/// Options with probabilities; `weigh`: the numbers are divided by their sum. The error is the
+/// column and what is wrong with it.
+fn distribution(options: &str, shares: &str, weigh: bool) -> Result<Goal, (&'static str, String)> {
+    let column = if weigh { "weights" } else { "probs" };
     let options: Vec<String> = serde_json::from_str(options)
-        .map_err(|_| format!("has options that are no JSON list of texts: {options}"))?;
+        .map_err(|_| ("options", format!("no JSON list of texts: {options}")))?;
     let mut probs: Vec<f64> = serde_json::from_str(shares)
-        .map_err(|_| format!("has probabilities that are no JSON list of numbers: {shares}"))?;
+        .map_err(|_| (column, format!("no JSON list of numbers: {shares}")))?;
     if options.is_empty() || options.len() != probs.len() {
-        return Err(format!("has {} options but {} probabilities", options.len(), probs.len()));
+        let problem = format!("{} probabilities for {} options", probs.len(), options.len());
+        return Err((column, problem));
     }
     if let Some(bad) = probs.iter().find(|share| !share.is_finite() || **share < 0.0) {
-        return Err(format!("has the negative probability {bad}"));
+        return Err((column, format!("the negative probability {bad}")));
     }
     let sum: f64 = probs.iter().sum();
     // Published shares that already sum to one stay as they are printed.
@@ -192,7 +198,7 @@ fn distribution(options: &str, shares: &str, weigh: bool) -> Result<Goal, String
             *share /= sum;
         }
     } else if (sum - 1.0).abs() > 1e-6 {
-        return Err(format!("has probabilities that sum to {sum}, not 1"));
+        return Err((column, format!("probabilities that sum to {sum}, not 1")));
     }
     Ok(Goal::Choices { options, probs })
 }
@@ -201,8 +207,14 @@ fn prepare<'database>(
     database: &'database Database,
     sql: &Sql,
 ) -> Result<Statement<'database>, DataError> {
-    let statement =
-        database.connection.prepare(&sql.text).map_err(|problem| sql_problem(sql, &problem))?;
+    let statement = database.connection.prepare(&sql.text).map_err(|problem| {
+        let message = problem.to_string();
+        let hint = message.split_once("no such column: ").map(|(_, rest)| {
+            let (end, rest) = rest.strip_prefix('"').map_or((' ', rest), |rest| ('"', rest));
+            database.column_hint(rest.split([end, '\n']).next().unwrap_or(rest))
+        });
+        sql_problem(sql, &problem, hint.unwrap_or_default())
+    })?;
     if !statement.readonly() || statement.column_count() == 0 {
         let hint = "write one select, perhaps after with";
         return Err(sql.place.wrong("the SQL gives no rows".to_owned(), hint));
@@ -215,9 +227,12 @@ fn each(
     sql: &Sql,
     mut take: impl FnMut(usize, &rusqlite::Row<'_>) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    let mut rows = statement.query([]).map_err(|problem| sql_problem(sql, &problem))?;
+    let mut rows =
+        statement.query([]).map_err(|problem| sql_problem(sql, &problem, String::new()))?;
     let mut number = 0;
-    while let Some(row) = rows.next().map_err(|problem| sql_problem(sql, &problem))? {
+    while let Some(row) =
+        rows.next().map_err(|problem| sql_problem(sql, &problem, String::new()))?
+    {
         number += 1;
         take(number, row)?;
     }
@@ -229,7 +244,7 @@ fn cell_text(
     column: usize,
     sql: &Sql,
 ) -> Result<Option<String>, DataError> {
-    let cell = row.get_ref(column).map_err(|problem| sql_problem(sql, &problem))?;
+    let cell = row.get_ref(column).map_err(|problem| sql_problem(sql, &problem, String::new()))?;
     Ok(match cell {
         ValueRef::Null | ValueRef::Blob(_) => None,
         ValueRef::Integer(integer) => Some(integer.to_string()),
@@ -251,12 +266,12 @@ fn required(
     })
 }
 
-fn row_problem(sql: &Sql, number: usize, problem: &str) -> DataError {
-    sql.place.wrong(format!("row {number} of the SQL {problem}"), "")
+fn row_problem(sql: &Sql, number: usize, column: &str, problem: &str) -> DataError {
+    sql.place.wrong(format!("row {number} of the SQL, column `{column}`: {problem}"), "")
 }
 
 /// An SQL error with the line where SQLite sees it.
-fn sql_problem(sql: &Sql, problem: &rusqlite::Error) -> DataError {
+fn sql_problem(sql: &Sql, problem: &rusqlite::Error, hint: String) -> DataError {
     let mut place = sql.place.clone();
     let message = match problem {
         rusqlite::Error::SqlInputError { msg, offset, .. } => {
@@ -267,5 +282,5 @@ fn sql_problem(sql: &Sql, problem: &rusqlite::Error) -> DataError {
         }
         other => other.to_string(),
     };
-    place.wrong(format!("SQL: {message}"), "")
+    place.wrong(format!("SQL: {message}"), hint)
 }

@@ -1,12 +1,17 @@
 //! CSV and TSV records.
 
-use super::{Filler, TableSpec};
+use super::{Filler, TableSpec, input};
 use crate::DataError;
 use rusqlite::types::Value;
+use std::io::BufRead;
 
 /// Reads the file that the filler has entered.
-pub(super) fn read(filler: &mut Filler<'_>, spec: &TableSpec, tabs: bool) -> Result<(), DataError> {
-    let text = spec.text(&filler.path)?;
+pub(super) fn read(
+    filler: &mut Filler<'_>,
+    spec: &TableSpec,
+    bytes: &mut dyn BufRead,
+    tabs: bool,
+) -> Result<(), DataError> {
     let delimiter = spec.delimiter.unwrap_or(if tabs { '\t' } else { ',' });
     let Ok(delimiter) = u8::try_from(delimiter) else {
         let problem = format!("the delimiter {delimiter:?} is more than one byte");
@@ -16,40 +21,50 @@ pub(super) fn read(filler: &mut Filler<'_>, spec: &TableSpec, tabs: bool) -> Res
         .has_headers(false)
         .flexible(true)
         .delimiter(delimiter)
-        .from_reader(text.as_bytes());
+        .quoting(spec.quotes)
+        .from_reader(input::without_mark(bytes));
+    let mut names: Vec<String> = Vec::new();
     let mut positions: Vec<usize> = Vec::new();
-    for (index, record) in reader.records().enumerate() {
+    for (index, record) in reader.byte_records().enumerate() {
         let row = index as u64 + 1;
-        let record =
-            record.map_err(|problem| filler.row(row, problem.to_string(), "is it CSV at all?"))?;
-        if index == 0 {
-            positions = filler.columns(names(&record, spec).iter().map(String::as_str), row)?;
-            if spec.header {
-                continue;
-            }
+        let record = record.map_err(|problem| match problem.into_kind() {
+            ::csv::ErrorKind::Io(source) => input::io_error(&filler.path, source),
+            other => filler.row(row, format!("{other:?}"), "is it CSV at all?"),
+        })?;
+        let header = index == 0 && spec.header;
+        let mut cells = Vec::with_capacity(record.len());
+        for (column, cell) in record.iter().enumerate() {
+            cells.push(spec.encoding.text(cell).map_err(|byte| {
+                let problem = format!("byte {byte} is not UTF-8");
+                let column = names.get(column).cloned().unwrap_or((column + 1).to_string());
+                filler.cell(row, column, problem, "set encoding = \"latin-1\" if the file is")
+            })?);
         }
-        if record.len() != positions.len() {
-            let problem = format!("{} cells for {} columns", record.len(), positions.len());
-            let hint = "a quote may be missing, or the delimiter or `header` may be wrong";
+        if index == 0 {
+            names = column_names(&cells, spec);
+            positions = filler.columns(names.iter().map(String::as_str), row)?;
+        }
+        if cells.len() != names.len() {
+            let problem = format!("{} cells for {} columns", cells.len(), names.len());
+            let hint = "a quote may be missing, or the delimiter, `header` or `columns` be wrong";
             return Err(filler.row(row, problem, hint));
         }
-        let cell = |cell: &str| match cell {
-            "" => Value::Null,
-            text => Value::Text(text.to_owned()),
-        };
-        filler.insert(&positions, record.iter().map(cell).collect())?;
+        if !header {
+            let cell = |cell: String| if cell.is_empty() { Value::Null } else { Value::Text(cell) };
+            filler.insert(row, &positions, cells.into_iter().map(cell).collect())?;
+        }
     }
     Ok(())
 }
 
 /// The names of the columns: of the spec, of the header, or `column_1` and so on.
-fn names(first: &::csv::StringRecord, spec: &TableSpec) -> Vec<String> {
+fn column_names(first: &[String], spec: &TableSpec) -> Vec<String> {
     if !spec.columns.is_empty() {
         return spec.columns.clone();
     }
-    let name = |(index, cell): (usize, &str)| {
+    let name = |(index, cell): (usize, &String)| {
         if spec.header && !cell.trim().is_empty() {
-            cell.to_owned()
+            cell.clone()
         } else {
             format!("column_{}", index + 1)
         }

@@ -1,13 +1,18 @@
 //! JSON documents and JSON lines.
 
-use super::{Filler, TableSpec};
+use super::{Filler, TableSpec, text};
 use crate::DataError;
 use rusqlite::types::Value as Cell;
 use serde_json::{Map, Value};
+use std::io::BufRead;
 
 /// Reads one document: a list of rows, or an object of rows by `key`.
-pub(super) fn read(filler: &mut Filler<'_>, spec: &TableSpec) -> Result<(), DataError> {
-    let mut text = spec.text(&filler.path)?;
+pub(super) fn read(
+    filler: &mut Filler<'_>,
+    spec: &TableSpec,
+    bytes: &mut dyn BufRead,
+) -> Result<(), DataError> {
+    let mut text = text::whole(filler, spec, bytes)?;
     if spec.trailing_commas {
         text = without_trailing_commas(&text);
     }
@@ -35,19 +40,20 @@ pub(super) fn read(filler: &mut Filler<'_>, spec: &TableSpec) -> Result<(), Data
 }
 
 /// Reads one document a line; empty lines are skipped.
-pub(super) fn read_lines(filler: &mut Filler<'_>, spec: &TableSpec) -> Result<(), DataError> {
-    let text = spec.text(&filler.path)?;
-    for (index, line) in text.lines().enumerate() {
+pub(super) fn read_lines(
+    filler: &mut Filler<'_>,
+    spec: &TableSpec,
+    bytes: &mut dyn BufRead,
+) -> Result<(), DataError> {
+    text::each_line(filler, spec, bytes, |filler, row, line| {
         if line.trim().is_empty() {
-            continue;
+            return Ok(());
         }
-        let row = index as u64 + 1;
-        let value = serde_json::from_str(line).map_err(|problem| {
+        let value = serde_json::from_str(&line).map_err(|problem| {
             filler.row(row, problem.to_string(), "every line must be a JSON document of its own")
         })?;
-        insert(filler, None, value, row)?;
-    }
-    Ok(())
+        insert(filler, None, value, row)
+    })
 }
 
 /// Inserts one row.
@@ -68,7 +74,7 @@ pub(super) fn insert(
         }
     }
     let positions = filler.columns(object.keys().map(String::as_str), row)?;
-    filler.insert(&positions, object.into_iter().map(|(_, value)| cell(value)).collect())
+    filler.insert(row, &positions, object.into_iter().map(|(_, value)| cell(value)).collect())
 }
 
 fn cell(value: Value) -> Cell {

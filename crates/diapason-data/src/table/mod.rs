@@ -6,203 +6,105 @@
 //! | `json` | elements of a list, or members of an object (their key in the column `key`) | text, number, 0/1, NULL; lists and objects as JSON text |
 //! | `jsonl` | one object a line | as `json` |
 //! | `parquet` | rows | as `json` |
+//! | `lines` | lines | one: `line` |
+//! | `text` | files | one: `text` |
+//! | `sav` | cases of an SPSS file | numbers and texts; NULL where the system has a missing value |
+//! | `sav-labels` | values with a label | `variable`, `variable_label`, `code`, `label`, `missing` (0/1) |
 //!
 //! A JSON row that is no object becomes the column `value`. Every row also has `file` (path below
-//! the source's folder) and `folder` (name of the folder it lies in), unless the data has columns
-//! of that name. Columns that only some files have are NULL elsewhere.
+//! the source's folder, perhaps inside an archive) and `folder` (name of the folder it lies in),
+//! unless the data has columns of that name. Columns that only some files have are NULL elsewhere.
+//! Files that end in `.gz` or `.bz2` are decompressed; of a `.zip` its members are read, with a
+//! password where the source gives one.
 
 mod csv;
 mod glob;
+mod input;
 mod json;
 pub(crate) mod parquet;
+mod sav;
+mod spec;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub(crate) use glob::matches;
+pub use spec::{Encoding, Format, Paths, TableSpec};
 
 use crate::DataError;
+use crate::error::nearest;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
-use serde::Deserialize;
 use std::collections::HashMap;
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
-
-/// One table of a source file.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TableSpec {
-    /// Patterns below the source's folder; the first that matches any file counts.
-    pub path: Paths,
-    /// What the files are; by default what their extension says.
-    pub format: Option<Format>,
-    /// CSV: whether the first record names the columns.
-    #[serde(default = "yes")]
-    pub header: bool,
-    /// CSV without header: the names of the columns.
-    #[serde(default)]
-    pub columns: Vec<String>,
-    /// CSV: what separates cells; by default a comma, in TSV a tab.
-    pub delimiter: Option<char>,
-    /// Text encoding; a byte-order mark is dropped.
-    #[serde(default)]
-    pub encoding: Encoding,
-    /// JSON: whether commas before a closing brace are forgiven.
-    #[serde(default)]
-    pub trailing_commas: bool,
-    /// Where these files officially live, if not at the source's locator.
-    pub locator: Option<String>,
-}
-
-/// One pattern or several.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum Paths {
-    /// The only pattern.
-    One(String),
-    /// Patterns in order of preference.
-    Several(Vec<String>),
-}
-
-impl Paths {
-    /// The patterns in order.
-    pub fn patterns(&self) -> &[String] {
-        match self {
-            Paths::One(pattern) => std::slice::from_ref(pattern),
-            Paths::Several(patterns) => patterns,
-        }
-    }
-}
-
-/// Format of a raw file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// Comma-separated records with quotes (RFC 4180).
-    Csv,
-    /// The same with tabs.
-    Tsv,
-    /// One JSON document.
-    Json,
-    /// One JSON document a line.
-    Jsonl,
-    /// Apache Parquet.
-    Parquet,
-}
-
-/// Encoding of a text file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum Encoding {
-    /// UTF-8.
-    #[default]
-    #[serde(rename = "utf-8")]
-    Utf8,
-    /// ISO 8859-1: every byte is the code point of the same number.
-    #[serde(rename = "latin-1")]
-    Latin1,
-}
-
-fn yes() -> bool {
-    true
-}
-
-impl TableSpec {
-    /// The files of the table below a folder, in the order of their names.
-    pub(crate) fn files(&self, folder: &Path) -> Vec<PathBuf> {
-        self.path
-            .patterns()
-            .iter()
-            .map(|pattern| glob::expand(folder, pattern))
-            .find(|files| !files.is_empty())
-            .unwrap_or_default()
-    }
-
-    fn format_of(&self, path: &Path) -> Result<Format, DataError> {
-        if let Some(format) = self.format {
-            return Ok(format);
-        }
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
-        match extension.to_ascii_lowercase().as_str() {
-            "csv" => Ok(Format::Csv),
-            "tsv" => Ok(Format::Tsv),
-            "json" => Ok(Format::Json),
-            "jsonl" | "ndjson" => Ok(Format::Jsonl),
-            "parquet" => Ok(Format::Parquet),
-            _ => Err(DataError::Format {
-                path: path.to_owned(),
-                format: "a known format",
-                problem: format!("the extension {extension:?} says nothing"),
-                hint: "set format = \"csv\", \"tsv\", \"json\", \"jsonl\" or \"parquet\"".into(),
-            }),
-        }
-    }
-
-    /// The text of a file in its encoding.
-    fn text(&self, path: &Path) -> Result<String, DataError> {
-        let bytes = std::fs::read(path).map_err(|source| DataError::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
-        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
-        if self.encoding == Encoding::Latin1 {
-            return Ok(bytes.iter().map(|byte| char::from(*byte)).collect());
-        }
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(text.to_owned()),
-            Err(problem) => {
-                let before = String::from_utf8_lossy(&bytes[..problem.valid_up_to()]);
-                let line = 1 + before.matches('\n').count();
-                Err(DataError::Row {
-                    path: path.to_owned(),
-                    row: line as u64,
-                    problem: format!("byte {} is not UTF-8", problem.valid_up_to()),
-                    hint: "set encoding = \"latin-1\" if the file is".into(),
-                })
-            }
-        }
-    }
-}
 
 /// The tables of one task.
 pub(crate) struct Database {
     pub connection: Connection,
+    loaded: Vec<Loaded>,
+}
+
+/// What is said about a table when its columns are not those that a task expects.
+struct Loaded {
+    name: String,
+    first_file: PathBuf,
+    columns: Vec<String>,
 }
 
 impl Database {
     /// An empty database with our functions. It spills to a temporary file when it grows.
     pub(crate) fn open(streams: diapason_flow::Streams) -> Result<Self, DataError> {
-        let connection = Connection::open("").map_err(|source| sqlite("open", source))?;
-        // A private file that nobody recovers: no journal, and in memory up to 256 MiB.
-        let pragmas = "pragma journal_mode = off; pragma synchronous = off;
-            pragma cache_size = -262144; pragma temp_store = memory;";
-        connection.execute_batch(pragmas).map_err(|source| sqlite("open", source))?;
-        crate::functions::register(&connection, streams)
-            .map_err(|source| sqlite("prepare", source))?;
-        Ok(Database { connection })
+        let open = || -> rusqlite::Result<Connection> {
+            let connection = Connection::open("")?;
+            // A private file that nobody recovers: no journal, and in memory up to 256 MiB.
+            connection.execute_batch(
+                "pragma journal_mode = off; pragma synchronous = off;
+                pragma cache_size = -262144; pragma temp_store = memory;",
+            )?;
+            // Else SQLite takes the quoted name of a column that is not there for a text.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+            crate::functions::register(&connection, streams)?;
+            Ok(connection)
+        };
+        let connection = open().map_err(|source| sqlite("open", source))?;
+        Ok(Database { connection, loaded: Vec::new() })
     }
 
     /// Reads all files of a table.
     pub(crate) fn load(
-        &self,
+        &mut self,
         name: &str,
         spec: &TableSpec,
         folder: &Path,
     ) -> Result<(), DataError> {
         let transaction =
             self.connection.unchecked_transaction().map_err(|source| sqlite(name, source))?;
-        let mut filler = Filler::new(&self.connection, name)?;
-        for path in spec.files(folder) {
-            filler.enter(folder, &path);
-            match spec.format_of(&path)? {
-                format @ (Format::Csv | Format::Tsv) => {
-                    csv::read(&mut filler, spec, format == Format::Tsv)?;
-                }
-                Format::Json => json::read(&mut filler, spec)?,
-                Format::Jsonl => json::read_lines(&mut filler, spec)?,
-                Format::Parquet => parquet::read(&mut filler)?,
-            }
+        let mut filler = Filler::new(&self.connection, name, spec)?;
+        let files = spec.files(folder);
+        for path in &files {
+            input::each(spec, path, |path, bytes| filler.read(spec, folder, path, bytes))?;
         }
-        transaction.commit().map_err(|source| sqlite(name, source))
+        let columns = filler.columns;
+        transaction.commit().map_err(|source| sqlite(name, source))?;
+        let first_file = files.into_iter().next().unwrap_or_default();
+        self.loaded.push(Loaded { name: name.to_owned(), first_file, columns });
+        Ok(())
+    }
+
+    /// For the name of a column that no table has: the nearest that one has, else all there are.
+    pub(crate) fn column_hint(&self, column: &str) -> String {
+        let column = column.rsplit('.').next().unwrap_or(column);
+        let known = |table: &Loaded| {
+            let columns = table.columns.join("`, `");
+            let path = table.first_file.display();
+            format!("table `{}` (`{path}`, row 1) has `{columns}`", table.name)
+        };
+        let all = self.loaded.iter().flat_map(|table| table.columns.iter().map(String::as_str));
+        let near = nearest(column, all).map(|near| format!("did you mean `{near}`? "));
+        let tables: Vec<String> = self.loaded.iter().map(known).collect();
+        near.unwrap_or_default() + &tables.join("; ")
     }
 }
 
@@ -214,37 +116,90 @@ fn sqlite(table: &str, source: rusqlite::Error) -> DataError {
 struct Filler<'connection> {
     connection: &'connection Connection,
     table: String,
+    /// Names of the columns of the table.
+    columns: Vec<String>,
     /// Column names in lower case, as SQLite compares them → position.
     positions: HashMap<String, usize>,
     insert: String,
-    /// File that is being read.
+    /// Names of the cells that come next, where a row becomes one object.
+    object: Option<Vec<String>>,
+    /// Columns that together name a row, and the rows that have been: name → file and row.
+    unique: Vec<String>,
+    seen: HashMap<String, (String, u64)>,
+    /// File that is being read, as errors name it.
     path: PathBuf,
     file: String,
     folder: String,
 }
 
 impl<'connection> Filler<'connection> {
-    fn new(connection: &'connection Connection, name: &str) -> Result<Self, DataError> {
+    fn new(
+        connection: &'connection Connection,
+        name: &str,
+        spec: &TableSpec,
+    ) -> Result<Self, DataError> {
         let table = quoted(name);
         connection
             .execute_batch(&format!("create table {table} (\"file\", \"folder\")"))
             .map_err(|source| sqlite(name, source))?;
         let positions = HashMap::from([("file".to_owned(), 0), ("folder".to_owned(), 1)]);
-        let insert = format!("insert into {table} values (?, ?)");
-        let empty = String::new;
-        let path = PathBuf::new();
-        Ok(Filler { connection, table, positions, insert, path, file: empty(), folder: empty() })
+        Ok(Filler {
+            connection,
+            insert: format!("insert into {table} values (?, ?)"),
+            table,
+            columns: vec!["file".to_owned(), "folder".to_owned()],
+            positions,
+            object: spec.as_object.then(Vec::new),
+            unique: spec.unique.clone(),
+            seen: HashMap::new(),
+            path: PathBuf::new(),
+            file: String::new(),
+            folder: String::new(),
+        })
     }
 
-    fn enter(&mut self, root: &Path, path: &Path) {
+    /// Reads one file or member of an archive.
+    fn read(
+        &mut self,
+        spec: &TableSpec,
+        root: &Path,
+        path: &Path,
+        bytes: &mut dyn BufRead,
+    ) -> Result<(), DataError> {
         path.clone_into(&mut self.path);
         self.file = path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('\\', "/");
         let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
         self.folder = folder.to_string_lossy().into_owned();
+        match spec.format_of(path)? {
+            format @ (Format::Csv | Format::Tsv) => {
+                csv::read(self, spec, bytes, format == Format::Tsv)
+            }
+            Format::Json => json::read(self, spec, bytes),
+            Format::Jsonl => json::read_lines(self, spec, bytes),
+            Format::Lines => text::read_lines(self, spec, bytes),
+            Format::Text => text::read_whole(self, spec, bytes),
+            // Parquet is read from its end, so only from a file of its own.
+            Format::Parquet if path.is_file() => parquet::read(self),
+            Format::Parquet => Err(self.format("a file of its own", String::new(), "unpack it")),
+            Format::Sav => sav::read(self, bytes),
+            Format::SavLabels => sav::read_labels(self, bytes),
+        }
     }
 
     /// Positions of some columns, which are added where they are new.
     fn columns<'name>(
+        &mut self,
+        names: impl IntoIterator<Item = &'name str>,
+        row: u64,
+    ) -> Result<Vec<usize>, DataError> {
+        if let Some(object) = &mut self.object {
+            *object = names.into_iter().map(str::to_owned).collect();
+            return self.positions(["cells"], row);
+        }
+        self.positions(names, row)
+    }
+
+    fn positions<'name>(
         &mut self,
         names: impl IntoIterator<Item = &'name str>,
         row: u64,
@@ -257,8 +212,9 @@ impl<'connection> Filler<'connection> {
                 self.add(name)?;
             }
             if positions.contains(&position) {
-                let problem = format!("two columns are called `{name}`");
-                return Err(self.row(row, problem, "SQL does not tell upper from lower case"));
+                let problem = "a second column has this name".to_owned();
+                let hint = "SQL does not tell upper from lower case; name them with columns = [..]";
+                return Err(self.cell(row, name.to_owned(), problem, hint));
             }
             positions.push(position);
         }
@@ -268,31 +224,91 @@ impl<'connection> Filler<'connection> {
     fn add(&mut self, name: &str) -> Result<(), DataError> {
         let add = format!("alter table {} add column {}", self.table, quoted(name));
         self.connection.execute_batch(&add).map_err(|source| sqlite(&self.table, source))?;
+        self.columns.push(name.to_owned());
         let marks = vec!["?"; self.positions.len()].join(", ");
         self.insert = format!("insert into {} values ({marks})", self.table);
         Ok(())
     }
 
-    fn insert(&self, positions: &[usize], cells: Vec<Value>) -> Result<(), DataError> {
+    /// Inserts a row, whose number in its file is only for errors.
+    fn insert(
+        &mut self,
+        number: u64,
+        positions: &[usize],
+        mut cells: Vec<Value>,
+    ) -> Result<(), DataError> {
+        if let Some(names) = &self.object {
+            cells = vec![object(names, cells)];
+        }
         let mut row = vec![Value::Null; self.positions.len()];
         row[0] = Value::Text(self.file.clone());
         row[1] = Value::Text(self.folder.clone());
         for (position, cell) in positions.iter().zip(cells) {
             row[*position] = cell;
         }
+        self.check_unique(number, &row)?;
         let fill = || -> rusqlite::Result<usize> {
             self.connection.prepare_cached(&self.insert)?.execute(rusqlite::params_from_iter(row))
         };
         fill().map(|_| ()).map_err(|source| sqlite(&self.table, source))
     }
 
+    fn check_unique(&mut self, number: u64, row: &[Value]) -> Result<(), DataError> {
+        if self.unique.is_empty() {
+            return Ok(());
+        }
+        let mut name = Vec::new();
+        for column in &self.unique {
+            let Some(position) = self.positions.get(&column.to_lowercase()) else {
+                let problem = "there is no such column".to_owned();
+                let hint = format!("there are `{}`", self.columns[2..].join("`, `"));
+                return Err(self.cell(number, column.clone(), problem, &hint));
+            };
+            name.push(match &row[*position] {
+                Value::Text(text) => text.clone(),
+                other => format!("{other:?}"),
+            });
+        }
+        let name = name.join(", ");
+        let here = (self.file.clone(), number);
+        if let Some((file, first)) = self.seen.insert(name.clone(), here) {
+            let problem =
+                format!("`{name}` stands here a second time; first in {file}, row {first}");
+            let hint = "each may stand once; take one of the two rows out";
+            return Err(self.cell(number, self.unique.join(", "), problem, hint));
+        }
+        Ok(())
+    }
+
     fn row(&self, row: u64, problem: String, hint: &str) -> DataError {
-        DataError::Row { path: self.path.clone(), row, problem, hint: hint.to_owned() }
+        self.cell(row, String::new(), problem, hint)
+    }
+
+    fn cell(&self, row: u64, column: String, problem: String, hint: &str) -> DataError {
+        DataError::Row { path: self.path.clone(), row, column, problem, hint: hint.to_owned() }
+    }
+
+    fn not_utf8(&self, row: u64, byte: usize) -> DataError {
+        let problem = format!("byte {byte} of the line is not UTF-8");
+        self.row(row, problem, "set encoding = \"latin-1\" if the file is")
     }
 
     fn format(&self, format: &'static str, problem: String, hint: &str) -> DataError {
         DataError::Format { path: self.path.clone(), format, problem, hint: hint.to_owned() }
     }
+}
+
+/// A row as one JSON object without its blank cells.
+fn object(names: &[String], cells: Vec<Value>) -> Value {
+    let json = |cell: Value| match cell {
+        Value::Null | Value::Blob(_) => None,
+        Value::Integer(integer) => Some(integer.into()),
+        Value::Real(real) => Some(real.into()),
+        Value::Text(text) => Some(serde_json::Value::String(text)),
+    };
+    let fields =
+        names.iter().zip(cells).filter_map(|(name, cell)| Some((name.clone(), json(cell)?)));
+    Value::Text(serde_json::Value::Object(fields.collect()).to_string())
 }
 
 /// An SQL identifier.

@@ -22,7 +22,7 @@ pub(crate) fn each_row(
         path: path.to_owned(),
         format: "Parquet",
         problem: problem.to_string(),
-        hint: String::new(),
+        hint: "the file may be truncated or damaged; fetch it again".into(),
     };
     let file = std::fs::File::open(path).map_err(|source| DataError::Io {
         action: "read",

@@ -1,6 +1,7 @@
 use super::*;
 use diapason_flow::Streams;
 use rusqlite::types::Value;
+use std::io::Write as _;
 
 /// A folder of files and the table that a spec makes of them.
 struct Files(tempfile::TempDir);
@@ -18,7 +19,7 @@ impl Files {
 
     fn load(&self, spec: &str) -> Result<Database, DataError> {
         let spec: TableSpec = toml::from_str(spec).unwrap();
-        let database = Database::open(Streams::new(0)).unwrap();
+        let mut database = Database::open(Streams::new(0)).unwrap();
         database.load("t", &spec, self.0.path())?;
         Ok(database)
     }
@@ -64,7 +65,8 @@ fn csv_without_header_with_tabs_in_latin_1() {
     assert_eq!(files.rows(spec, "select word, n from t"), ["café|1"]);
     let named = "path = 't.tsv'\nheader = false\nencoding = 'latin-1'";
     assert_eq!(files.rows(named, "select column_1 from t"), ["café"]);
-    assert!(files.error("path = 't.tsv'").contains("row 1: byte 3 is not UTF-8"));
+    let error = files.error("path = 't.tsv'");
+    assert!(error.contains("t.tsv`, row 1, column `1`: byte 4 is not UTF-8"), "{error}");
 }
 
 #[test]
@@ -73,7 +75,7 @@ fn csv_mistakes_name_file_and_row() {
     let error = files.error("path = 'a.csv'");
     assert!(error.contains("a.csv`, row 3: 1 cells for 2 columns"), "{error}");
     let error = files.error("path = 'b.csv'");
-    assert!(error.contains("b.csv`, row 1: two columns are called `X`"), "{error}");
+    assert!(error.contains("b.csv`, row 1, column `X`: a second column has this name"), "{error}");
 }
 
 #[test]
@@ -140,11 +142,176 @@ fn an_unknown_extension_asks_for_a_format() {
     assert_eq!(files.rows("path = 't.dat'\nformat = 'csv'", "select x from t"), ["1"]);
 }
 
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    writer.write_all(bytes).unwrap();
+    writer.finish().unwrap()
+}
+
+fn bzip(bytes: &[u8]) -> Vec<u8> {
+    let mut writer = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    writer.write_all(bytes).unwrap();
+    writer.finish().unwrap()
+}
+
+fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut writer = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in members {
+        writer.start_file(*name, ::zip::write::SimpleFileOptions::default()).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+#[test]
+fn compressed_files_are_read_as_what_they_hold() {
+    let csv = b"x,y\n1,a\n2,b\n";
+    let files = Files::new(&[("t.csv.gz", &gzip(csv)), ("t.csv.bz2", &bzip(csv))]);
+    for name in ["t.csv.gz", "t.csv.bz2"] {
+        let spec = format!("path = '{name}'");
+        assert_eq!(
+            files.rows(&spec, "select x, y, file from t where x = '2'"),
+            [format!("2|b|{name}")]
+        );
+    }
+}
+
+#[test]
+fn members_of_archives_are_files_of_their_own() {
+    let members: [(&str, &[u8]); 4] =
+        [("d/b.csv", b"x\n3\n"), ("d/", b""), ("d/a.csv", b"x\n1\n2\n"), ("note.txt", b"no")];
+    let files = Files::new(&[("t.zip", &zip(&members))]);
+    let spec = "path = 't.zip'\nmember = '*.csv'";
+    assert_eq!(
+        files.rows(spec, "select x, file, folder from t"),
+        ["1|t.zip/d/a.csv|d", "2|t.zip/d/a.csv|d", "3|t.zip/d/b.csv|d"]
+    );
+    let error = files.error("path = 't.zip'\nmember = '*.tsv'");
+    assert!(error.contains("t.zip` is not the archive") && error.contains("`*.tsv`"), "{error}");
+}
+
+#[test]
+fn encrypted_archives_need_the_published_password() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../suite/fixtures/gpqa");
+    let bytes = std::fs::read(fixtures.join("dataset.zip")).unwrap();
+    let files = Files::new(&[("t.zip", &bytes)]);
+    let spec = |password: &str| format!("path = 't.zip'\nmember = '*/gpqa_main.csv'\n{password}");
+    let sql = "select count(*) > 0 from t where \"Correct Answer\" is not null";
+    assert_eq!(files.rows(&spec("password = 'deserted-untie-orchid'"), sql), ["1"]);
+    for wrong in ["", "password = 'sesame'"] {
+        let error = files.error(&spec(wrong));
+        assert!(error.contains("gpqa_main.csv`") && error.contains("set password"), "{error}");
+    }
+}
+
+#[test]
+fn truncated_files_name_themselves() {
+    let row = "some words that take some room in the file\n";
+    let csv = format!("x\n{}", row.repeat(2000));
+    let cut = |bytes: Vec<u8>| bytes[..bytes.len() - 30].to_vec();
+    let files = Files::new(&[
+        ("t.zip", &cut(zip(&[("t.csv", csv.as_bytes())]))),
+        ("t.csv.gz", &cut(gzip(csv.as_bytes()))),
+        ("t.csv.bz2", &cut(bzip(csv.as_bytes()))),
+    ]);
+    for name in ["t.zip", "t.csv.gz", "t.csv.bz2"] {
+        let error = files.error(&format!("path = '{name}'"));
+        assert!(error.contains(&format!("{name}` is not")), "{error}");
+        assert!(error.contains("fetch it again"), "{error}");
+    }
+}
+
+#[test]
+fn damage_inside_an_archive_names_the_member() {
+    let row = "x1,y2,z3\n";
+    let mut bytes = zip(&[("t.csv", row.repeat(500).as_bytes())]);
+    let middle = bytes.len() / 3;
+    bytes[middle] ^= 0xFF;
+    let files = Files::new(&[("t.zip", &bytes)]);
+    let error = files.error("path = 't.zip'");
+    assert!(error.contains("t.zip/t.csv`"), "{error}");
+}
+
+#[test]
+fn mixed_line_ends_and_marks_do_not_show() {
+    let files = Files::new(&[
+        ("t.csv", b"\xEF\xBB\xBFa,b\r\n1,2\n3,4\r\n"),
+        ("t.txt", b"\xEF\xBB\xBFone\r\ntwo\n\nthree"),
+        ("t.jsonl", b"\xEF\xBB\xBF{\"a\": 1}\r\n{\"a\": 2}\n"),
+    ]);
+    assert_eq!(files.rows("path = 't.csv'", "select a, b from t"), ["1|2", "3|4"]);
+    let lines = "path = 't.txt'\nformat = 'lines'";
+    assert_eq!(files.rows(lines, "select line from t"), ["one", "two", "", "three"]);
+    let text = "path = 't.txt'\nformat = 'text'";
+    assert_eq!(files.rows(text, "select text from t"), ["one\r\ntwo\n\nthree"]);
+    assert_eq!(files.rows("path = 't.jsonl'", "select a from t"), ["1", "2"]);
+}
+
+#[test]
+fn quotes_can_be_characters_like_any_other() {
+    let files = Files::new(&[("t.tsv", b"a\tb\n\"Oh\tno\n")]);
+    let spec = "path = 't.tsv'\nquotes = false";
+    assert_eq!(files.rows(spec, "select a, b from t"), ["\"Oh|no"]);
+}
+
+#[test]
+fn wide_tables_become_one_object_a_row() {
+    let files = Files::new(&[("a.csv", b"q1,q2\nx,\n,y\n"), ("b.csv", b"q3\nz\n")]);
+    let spec = "path = '*.csv'\nas_object = true";
+    assert_eq!(
+        files.rows(spec, "select file, cells from t"),
+        ["a.csv|{\"q1\":\"x\"}", "a.csv|{\"q2\":\"y\"}", "b.csv|{\"q3\":\"z\"}"]
+    );
+}
+
+#[test]
+fn a_row_that_stands_twice_is_named_with_the_first() {
+    let files = Files::new(&[("t.csv", b"id,x\n7,a\n8,b\n7,c\n")]);
+    let error = files.error("path = 't.csv'\nunique = ['id']");
+    let expected =
+        "t.csv`, row 4, column `id`: `7` stands here a second time; first in t.csv, row 2";
+    assert!(error.contains(expected), "{error}");
+    assert_eq!(files.rows("path = 't.csv'\nunique = ['id', 'x']", "select count(*) from t"), ["3"]);
+    let error = files.error("path = 't.csv'\nunique = ['ident']");
+    assert!(error.contains("row 2, column `ident`: there is no such column"), "{error}");
+}
+
+/// tests/golden/data/raw_files.py wrote these files with pyreadstat, and what it reads in them.
+#[test]
+fn spss_files_give_what_an_independent_reader_gives() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/data");
+    let expected = std::fs::read_to_string(golden.join("sav.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&expected).unwrap();
+    for name in ["plain", "packed"] {
+        let bytes = std::fs::read(golden.join(format!("{name}.sav"))).unwrap();
+        let files = Files::new(&[("t.sav", &bytes)]);
+        let sql = "select json_array(id, name, \"Q_long_name\", share, town) from t";
+        let rows: Vec<serde_json::Value> = files
+            .rows("path = 't.sav'", sql)
+            .iter()
+            .map(|row| serde_json::from_str(row).unwrap())
+            .collect();
+        assert_eq!(serde_json::json!(rows), expected["cases"], "{name}");
+        let sql = "select json_array(variable, variable_label, code, label, missing) from t";
+        let labels: Vec<serde_json::Value> = files
+            .rows("path = 't.sav'\nformat = 'sav-labels'", sql)
+            .iter()
+            .map(|row| serde_json::from_str(row).unwrap())
+            .collect();
+        assert_eq!(serde_json::json!(labels), expected["labels"], "{name}");
+        let cut = Files::new(&[("t.sav", &bytes[..bytes.len() - 13])]);
+        assert!(cut.error("path = 't.sav'").contains("t.sav` is not whole"));
+    }
+    let zsav = std::fs::read(golden.join("zipped.sav")).unwrap();
+    let error = Files::new(&[("t.sav", &zsav)]).error("path = 't.sav'");
+    assert!(error.contains("it is a ZSAV file") && error.contains("save it as"), "{error}");
+}
+
 proptest::proptest! {
     #[test]
     fn no_bytes_make_a_reader_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
         let files = Files::new(&[("t", &bytes)]);
-        for format in ["csv", "tsv", "json", "jsonl", "parquet"] {
+        for format in ["csv", "tsv", "json", "jsonl", "lines", "text", "parquet", "sav", "sav-labels"] {
             let _ = files.load(&format!("path = 't'\nformat = '{format}'\ntrailing_commas = true"));
         }
     }

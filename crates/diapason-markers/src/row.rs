@@ -1,0 +1,192 @@
+//! Markers of whole rows in any interchange shape; rows keep their columns and their order.
+
+use crate::annotate::Annotator;
+use crate::error::MarkerError;
+use crate::provenance::Provenance;
+use diapason_flow::Markers;
+use serde_json::{Map, Value, json};
+
+/// Why a row cannot be annotated.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RowError {
+    /// A marker or value outside the taxonomy.
+    #[error("{place}: {source}")]
+    Marker {
+        /// Where in the row.
+        place: String,
+        /// What is wrong.
+        source: MarkerError,
+    },
+    /// No known shape, or markers that are none.
+    #[error(
+        "{problem}\n\nhint: a row has `messages`, `prompt` + `completion`, or `text`; markers are an object of texts or lists of texts"
+    )]
+    Shape {
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// Writes `markers` on each output message, or on the row where it has no messages.
+///
+/// What a message already says of a marker comes first, then what the rules make of the row's
+/// columns, then what can be measured.
+///
+/// # Errors
+/// The first thing wrong with the row, which is then changed in part.
+pub fn annotate_row(
+    row: &mut Value,
+    annotator: &Annotator,
+    provenance: &Provenance,
+) -> Result<(), RowError> {
+    let known = provenance.markers(row);
+    let Some(object) = row.as_object_mut() else {
+        return Err(shape(&format!("expected an object, found {}", short(row))));
+    };
+    let Some(messages) = object.get_mut("messages") else {
+        let (input, output) = plain_texts(object)?;
+        let markers = of(object, known, (input.as_deref(), &output), annotator, "row")?;
+        object.insert("markers".to_owned(), json!(markers));
+        return Ok(());
+    };
+    let Some(messages) = messages.as_array_mut() else {
+        return Err(shape("`messages` is no list"));
+    };
+    let mut input: Option<String> = None;
+    for (index, message) in messages.iter_mut().enumerate() {
+        let Some(message) = message.as_object_mut() else {
+            return Err(shape(&format!("messages[{index}] is no object")));
+        };
+        let content = message.get("content").and_then(Value::as_str).unwrap_or_default().to_owned();
+        match message.get("role").and_then(Value::as_str) {
+            Some("input" | "user") => input = Some(content),
+            Some("output" | "assistant") => {
+                let place = format!("messages[{index}]");
+                let texts = (input.as_deref(), content.as_str());
+                let markers = of(message, known.clone(), texts, annotator, &place)?;
+                message.insert("markers".to_owned(), json!(markers));
+                input = None;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Every set of markers of an annotated row, in order.
+///
+/// # Errors
+/// Markers that are none.
+pub fn markers_of_row(row: &Value) -> Result<Vec<Markers>, RowError> {
+    let messages = row.get("messages").and_then(Value::as_array);
+    let places: Vec<&Value> = messages.map_or_else(|| vec![row], |list| list.iter().collect());
+    let found = places.into_iter().filter_map(|place| place.get("markers"));
+    found.filter(|markers| !markers.is_null()).map(read).collect()
+}
+
+fn plain_texts(row: &Map<String, Value>) -> Result<(Option<String>, String), RowError> {
+    let text = |key: &str| row.get(key).and_then(Value::as_str).map(str::to_owned);
+    match (text("prompt"), text("completion"), text("text")) {
+        (input, Some(output), _) => Ok((input, output)),
+        (_, None, Some(output)) => Ok((None, output)),
+        _ => {
+            Err(shape(&format!("no output among the columns {:?}", row.keys().collect::<Vec<_>>())))
+        }
+    }
+}
+
+fn of(
+    place: &Map<String, Value>,
+    known: Markers,
+    (input, output): (Option<&str>, &str),
+    annotator: &Annotator,
+    name: &str,
+) -> Result<Markers, RowError> {
+    let mut given = match place.get("markers") {
+        None | Some(Value::Null) => Markers::default(),
+        Some(markers) => read(markers)?,
+    };
+    for (name, value) in known.0 {
+        given.0.entry(name).or_insert(value);
+    }
+    annotator
+        .annotate(input, output, &given)
+        .map_err(|source| RowError::Marker { place: name.to_owned(), source })
+}
+
+/// Reads markers; a number stands for its text, as rows of others often have them.
+fn read(markers: &Value) -> Result<Markers, RowError> {
+    let mut markers = markers.clone();
+    if let Some(object) = markers.as_object_mut() {
+        for value in object.values_mut().filter(|value| value.is_number()) {
+            *value = Value::String(value.to_string());
+        }
+    }
+    let found = short(&markers);
+    serde_json::from_value(markers).map_err(|_| shape(&format!("`markers` is {found}")))
+}
+
+fn short(value: &Value) -> String {
+    value.to_string().chars().take(60).collect()
+}
+
+fn shape(problem: &str) -> RowError {
+    RowError::Shape { problem: problem.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Taxonomy;
+
+    fn annotated(mut row: Value) -> Result<Value, RowError> {
+        let annotator = Annotator::new(Taxonomy::built_in());
+        annotate_row(&mut row, &annotator, &Provenance::default())?;
+        Ok(row)
+    }
+
+    #[test]
+    fn every_output_message_gets_its_own_markers_and_all_else_stays() {
+        let row = json!({"id": 7, "messages": [
+            {"role": "system", "content": "s"},
+            {"role": "user", "content": "u"},
+            {"role": "assistant", "content": "The ship is late.", "markers": {"quality": 0.5}},
+            {"role": "user", "content": "u"},
+            {"role": "assistant", "content": "1. a\n2. b\n3. c"},
+        ]});
+        let out = annotated(row).unwrap();
+        assert_eq!(out["messages"][2]["markers"]["quality"], "0.5");
+        assert_eq!(out["messages"][2]["markers"]["lang"], "English");
+        assert_eq!(out["messages"][4]["markers"]["format"], "Enumeration");
+        assert!(out["messages"][3].get("markers").is_none());
+        assert_eq!(out["id"], 7);
+        assert_eq!(markers_of_row(&out).unwrap().len(), 2);
+        let keys: Vec<&String> = out.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["id", "messages"]);
+    }
+
+    #[test]
+    fn pairs_and_texts_have_markers_on_the_row() {
+        for row in [json!({"prompt": "p", "completion": "c d"}), json!({"text": "c d"})] {
+            let out = annotated(row).unwrap();
+            assert_eq!(out["markers"]["length_tokens"], "2");
+            assert_eq!(annotated(out.clone()).unwrap(), out, "annotating twice changes nothing");
+        }
+    }
+
+    #[test]
+    fn mistakes_name_the_place() {
+        for (row, words) in [
+            (json!([1]), "expected an object, found [1]"),
+            (json!({"body": "x"}), "columns [\"body\"]"),
+            (
+                json!({"text": "x", "markers": {"lang": "Grek"}}),
+                "row: marker `lang` has no value `Grek`",
+            ),
+            (json!({"text": "x", "markers": 3}), "`markers` is 3"),
+        ] {
+            let error = annotated(row).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}
