@@ -115,6 +115,7 @@ mod tests {
             norm_epsilon: 1e-5,
             rope_theta: 100.0,
             tied: false,
+            variant: crate::Variant::default(),
         };
         let layout = Layout::of(&arch);
         let settings = AdamWSettings { weight_decay: 0.1, ..AdamWSettings::default() };

@@ -20,7 +20,7 @@ fn embedding_deviation(width: usize) -> f32 {
 impl Model {
     /// A model with fresh weights, for runs of minutes: matrices normal with variance `2 / 5D`,
     /// embeddings with variance `4 / D`, `down_proj` scaled by `1/√(2L)` so that the residual
-    /// stream does not grow with depth (GPT-2, section 2.3), norms one; and `o_proj` the transpose
+    /// stream does not grow with depth (GPT-2, section 2.3), norms one, biases zero; and `o_proj` the transpose
     /// of `v_proj`, head by head, so that every head starts as a copier of what it attends to.
     /// Trained networks tend to that form anyway (Trockman & Kolter 2023, "Mimetic
     /// initialization"), and copying from the context is what in-context steering needs first.
@@ -33,7 +33,10 @@ impl Model {
     pub fn random(arch: Arch, streams: &Streams) -> Result<Self, ModelError> {
         let layout = Layout::of(&arch);
         let usual = deviation(arch.width);
-        let mut weights = vec![1.0; layout.len];
+        let mut weights = vec![1.0 - arch.variant.norm_offset; layout.len];
+        for bias in layout.tensors.iter().filter(|spec| spec.name.ends_with(".bias")) {
+            weights[bias.range.clone()].fill(0.0);
+        }
         for spec in layout.tensors.iter().filter(|spec| spec.decays()) {
             let deviation = match spec.name.as_str() {
                 "model.embed_tokens.weight" | "lm_head.weight" => embedding_deviation(arch.width),
@@ -87,6 +90,7 @@ mod tests {
             norm_epsilon: 1e-5,
             rope_theta: 1e4,
             tied: true,
+            variant: crate::Variant::default(),
         }
     }
 

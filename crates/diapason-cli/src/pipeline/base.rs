@@ -64,6 +64,7 @@ impl Run<'_> {
             norm_epsilon: 1e-5,
             rope_theta: 10_000.0,
             tied: true,
+            variant: diapason_model::Variant::default(),
         };
         let mut model = Model::random(arch, &streams.within("weights"))?;
         self.say(&format!(

@@ -24,6 +24,7 @@ pub(crate) fn model() -> Arc<Model> {
         norm_epsilon: 1e-5,
         rope_theta: 1e4,
         tied: true,
+        variant: diapason_model::Variant::default(),
     };
     let mut model = Model::random(arch, &Streams::new(11)).expect("the shape is possible");
     for spec in model.layout.tensors.clone() {
