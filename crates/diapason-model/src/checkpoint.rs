@@ -33,8 +33,7 @@ impl Model {
         let path = dir.join(CONFIG);
         let config = read_json(&path)?;
         let arch = Arch::from_config(&config, &path)?;
-        let name = if is_multimodal(&config) { name_in_text_part } else { name_as_it_is };
-        let weights = read_weights(dir, &arch, &Layout::of(&arch), name)?;
+        let weights = read_weights(dir, &arch, &Layout::of(&arch), is_multimodal(&config))?;
         Model::new(arch, weights)
     }
 
@@ -79,14 +78,14 @@ fn read_weights(
     dir: &Path,
     arch: &Arch,
     layout: &Layout,
-    name: NameInModel,
+    multimodal: bool,
 ) -> Result<Vec<f32>, ModelError> {
     let mut maps = Vec::new();
     for path in weight_files(dir)? {
         let map = map_file(&path)?;
         maps.push((path, map));
     }
-    let mut found = tensors_of(&maps, name)?;
+    let mut found = tensors_of(&maps, multimodal)?;
     let mut plan = Vec::with_capacity(layout.tensors.len());
     for spec in &layout.tensors {
         let (path, view) = found.remove(&spec.name).ok_or_else(|| ModelError::TensorMissing {
@@ -112,15 +111,9 @@ fn read_weights(
     Ok(weights)
 }
 
-/// The name in our layout of a tensor of a file; `None` if it is no part of the decoder.
-type NameInModel = fn(String) -> Option<String>;
-
-fn name_as_it_is(name: String) -> Option<String> {
-    Some(name)
-}
-
-/// Multimodal checkpoints hold the text decoder under `language_model.model.`, or under
-/// `model.language_model.` when transformers 4.52 or later wrote them without its mapping.
+/// The name in our layout of a tensor of a multimodal file; `None` if it is no part of the text
+/// decoder. That is held under `language_model.model.`, or under `model.language_model.` when
+/// transformers 4.52 or later wrote it without its mapping.
 fn name_in_text_part(name: String) -> Option<String> {
     const OTHER_PARTS: [&str; 4] = [
         "vision_tower.",
@@ -146,7 +139,7 @@ fn name_in_text_part(name: String) -> Option<String> {
 /// Every tensor of the mapped files by its name in the model, with the file it is in.
 fn tensors_of(
     maps: &[(PathBuf, Mmap)],
-    name: NameInModel,
+    multimodal: bool,
 ) -> Result<BTreeMap<String, (&Path, TensorView<'_>)>, ModelError> {
     let mut found = BTreeMap::new();
     for (path, map) in maps {
@@ -154,7 +147,8 @@ fn tensors_of(
         let tensors = SafeTensors::deserialize(map).map_err(|error| damaged(error.to_string()))?;
         for (theirs, view) in tensors.tensors() {
             let problem = format!("`{theirs}` is there twice");
-            let Some(name) = name(theirs) else { continue };
+            let name = if multimodal { name_in_text_part(theirs) } else { Some(theirs) };
+            let Some(name) = name else { continue };
             if found.insert(name, (path.as_path(), view)).is_some() {
                 return Err(damaged(problem));
             }

@@ -34,8 +34,8 @@ impl Model {
         let layout = Layout::of(&arch);
         let usual = deviation(arch.width);
         let mut weights = vec![1.0 - arch.variant.norm_offset; layout.len];
-        for bias in layout.tensors.iter().filter(|spec| spec.name.ends_with(".bias")) {
-            weights[bias.range.clone()].fill(0.0);
+        for bias in layout.layers.iter().filter_map(|layer| layer.qkv_bias.clone()) {
+            weights[bias].fill(0.0);
         }
         for spec in layout.tensors.iter().filter(|spec| spec.decays()) {
             let deviation = match spec.name.as_str() {

@@ -108,6 +108,9 @@ def check_multimodal(program, scratch):
     config = Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4)
     torch.manual_seed(3)
     model = Gemma3ForConditionalGeneration._from_config(config, attn_implementation="eager")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.3)
     saved = scratch / "multimodal"
     model.eval().save_pretrained(saved, max_shard_size="5KB")
     names = json.loads((saved / "model.safetensors.index.json").read_text())["weight_map"]

@@ -283,9 +283,12 @@ fn the_text_part_of_a_multimodal_checkpoint_is_loaded_in_both_layouts() {
     assert!(Model::load(dir.path()).is_ok(), "a text part that was renamed by hand");
 }
 
+/// A change of the tensor at an index.
+type Change = fn(&mut Vec<Raw>, usize);
+
 #[test]
 fn bad_tensors_of_a_family_are_refused_by_name() {
-    let refusals: [(&str, fn(&mut Vec<Raw>, usize), &str); 4] = [
+    let refusals: [(&str, Change, &str); 4] = [
         ("q_norm.weight", |all, at| drop(all.remove(at)), "q_norm.weight` is missing"),
         (
             "k_norm.weight",
@@ -295,7 +298,7 @@ fn bad_tensors_of_a_family_are_refused_by_name() {
         ("post_feedforward_layernorm.weight", |all, at| drop(all.remove(at)), "is missing"),
         (
             "pre_feedforward_layernorm.weight",
-            |all, at| all[at].name.push_str("s"),
+            |all, at| all[at].name.push('s'),
             "pre_feedforward_layernorm.weight` is missing",
         ),
     ];

@@ -56,7 +56,9 @@ pub(crate) fn scale(device: &Device, values: &mut [f32], factor: f32) {
     device.each_range(len, PIECE, |part, _| {
         // SAFETY: tasks have disjoint parts.
         let part = unsafe { shared.slice(part.start, part.len()) };
-        part.iter_mut().for_each(|value| *value *= factor);
+        for value in part {
+            *value *= factor;
+        }
     });
 }
 

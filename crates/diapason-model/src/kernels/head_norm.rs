@@ -19,13 +19,13 @@ pub(crate) fn norm_heads(
     device: &Device,
     heads: Heads,
     qkv: &mut [f32],
-    raw: RawHeads<'_>,
+    RawHeads { values, inverse }: RawHeads<'_>,
     [queries, keys]: [NormWeight<'_>; 2],
 ) {
     let (row, count, cut) = (heads.row_width(), heads.rotated(), heads.out_width());
     let width = count * heads.width;
     let tokens = qkv.len() / row;
-    let [qkv, values, inverse] = [qkv, raw.values, raw.inverse].map(SharedMut::new);
+    let [qkv, values, inverse] = [qkv, values, inverse].map(SharedMut::new);
     device.each_range(tokens, 32, |tokens, _| {
         for token in tokens {
             // SAFETY: tasks have disjoint rows.

@@ -49,7 +49,9 @@ fn scaled(mut frequencies: Vec<f32>, scaling: RopeScaling) -> Vec<f32> {
     match scaling {
         RopeScaling::None => {}
         RopeScaling::Linear { factor } => {
-            frequencies.iter_mut().for_each(|frequency| *frequency /= factor);
+            for frequency in &mut frequencies {
+                *frequency /= factor;
+            }
         }
         RopeScaling::Llama3 {
             factor,
