@@ -152,17 +152,15 @@ fn tally(_: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
     let (before, after) =
         [("One: ", ". "), ("Next: ", ". "), ("It was ", ". "), ("", ", "), ("", "\n\n")]
             [stream.random_range(0..5)];
-    let mut text = String::new();
+    let mut written = Vec::new();
     if stream.random_bool(0.7) {
         let (last, first) = words.split_last().expect("there are two words or more");
-        let opening =
-            ["Votes for", "A wheel with", "Draws from", "There are", "Some of"].choose(stream);
-        let opening = opening.expect("there are openings");
-        text.push_str(&format!("{opening} {} and {last}. ", first.join(", ")));
+        let openings = ["Votes for", "A wheel with", "Draws from", "There are", "Some of"];
+        written.push(format!("{} {} and {last}.", pick(&openings, stream), first.join(", ")));
     }
     let drawn: Vec<String> = drawn.iter().map(|word| format!("{before}{word}")).collect();
-    text.push_str(&drawn.join(after));
-    vec![text]
+    written.push(drawn.join(after));
+    written
 }
 
 fn pick<'items, T: AsRef<str>>(items: &'items [T], stream: &mut Stream) -> &'items str {
