@@ -1,5 +1,9 @@
 //! The command line. Each verb's `--help` ends with an example.
 
+mod mark;
+
+pub(crate) use mark::{AnnotateArgs, MarkArgs, MarkVerb, TaxonomyArgs};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -45,6 +49,9 @@ pub(crate) enum Verb {
     /// The tasks: list, show, check, build
     #[command(subcommand)]
     Suite(SuiteVerb),
+    /// Annotate a corpus with markers, count them, fit taggers
+    #[command(after_help = "Example:\n  diapason mark corpus.jsonl --out marked.jsonl")]
+    Mark(MarkArgs),
     /// Train one model of a recipe
     #[command(
         after_help = "Example:\n  diapason train recipes/quickstart.toml --model spectrum --out /tmp/run"

@@ -70,7 +70,8 @@ pub fn episode_from_json(row: &Value, fallback: (&str, &str)) -> Result<Episode,
         episode.turns.push(Turn { input, output, markers, optimal_nats: None });
         episode.exchangeable = false;
     } else if let Some(text) = optional_text(object, "text")? {
-        episode.turns.push(Turn { output: text.to_owned(), ..Turn::default() });
+        let markers = read_markers(object.get("markers"), "markers")?;
+        episode.turns.push(Turn { output: text.to_owned(), markers, ..Turn::default() });
         episode.exchangeable = false;
     } else {
         return Err(InterchangeError::Shape { columns: object.keys().cloned().collect() });

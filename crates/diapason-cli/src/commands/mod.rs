@@ -3,6 +3,7 @@
 mod bench;
 mod doctor;
 mod eval;
+mod mark;
 mod model;
 mod prompt;
 mod report;
@@ -15,6 +16,7 @@ mod suite_page;
 pub(crate) use bench::bench;
 pub(crate) use doctor::doctor;
 pub(crate) use eval::eval;
+pub(crate) use mark::mark;
 pub(crate) use model::{import_llama2c, model, special_ids};
 pub(crate) use report::report;
 pub(crate) use run::{quickstart, run, train};

@@ -1,0 +1,90 @@
+//! Arguments of `mark`.
+
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// Arguments of `mark` and its verbs.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct MarkArgs {
+    /// Annotate a corpus.
+    #[command(flatten)]
+    pub annotate: AnnotateArgs,
+    /// What else can be done with markers.
+    #[command(subcommand)]
+    pub verb: Option<MarkVerb>,
+}
+
+/// Which markers there are.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TaxonomyArgs {
+    /// A TOML file with markers and values of your own
+    #[arg(long, value_name = "FILE")]
+    pub taxonomy: Option<PathBuf>,
+}
+
+/// Arguments of annotation.
+#[derive(Debug, Args)]
+pub(crate) struct AnnotateArgs {
+    /// The corpus: JSON lines, or Parquet by its extension
+    #[arg(required = true)]
+    pub input: Option<PathBuf>,
+    /// The file of JSON lines to write
+    #[arg(long, required = true)]
+    pub out: Option<PathBuf>,
+    /// Which markers there are.
+    #[command(flatten)]
+    pub taxonomy: TaxonomyArgs,
+    /// A TOML file that makes markers of columns and constants
+    #[arg(long, value_name = "FILE")]
+    pub provenance: Option<PathBuf>,
+    /// A tagger that `mark fit-tagger` wrote, repeatable
+    #[arg(long = "tagger", value_name = "FILE")]
+    pub taggers: Vec<PathBuf>,
+    /// Rows of a part; an interrupted run resumes behind its last whole part
+    #[arg(long, default_value_t = 2000, hide = true)]
+    pub part_rows: usize,
+}
+
+/// Verbs of `mark`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum MarkVerb {
+    /// Frequencies of markers: head, tail, and two markers together
+    #[command(after_help = "Example:\n  diapason mark stats marked.jsonl --html markers.html")]
+    Stats {
+        /// An annotated corpus
+        input: PathBuf,
+        /// Which markers there are.
+        #[command(flatten)]
+        taxonomy: TaxonomyArgs,
+        /// A page to write
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        /// JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fit a fast tagger to rows that have a marker
+    #[command(
+        after_help = "Example:\n  diapason mark fit-tagger marked.jsonl --marker task --out task.tagger"
+    )]
+    FitTagger {
+        /// An annotated corpus
+        input: PathBuf,
+        /// The marker to predict
+        #[arg(long)]
+        marker: String,
+        /// Which markers there are.
+        #[command(flatten)]
+        taxonomy: TaxonomyArgs,
+        /// The file to write
+        #[arg(long)]
+        out: PathBuf,
+        /// Seed of the order and of the held-out examples
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// JSON
+        #[arg(long)]
+        json: bool,
+    },
+}

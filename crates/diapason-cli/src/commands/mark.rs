@@ -1,0 +1,148 @@
+//! `diapason mark`, `mark stats`, `mark fit-tagger`.
+
+mod annotate;
+mod rows;
+
+use super::Session;
+use crate::args::{MarkArgs, MarkVerb, TaxonomyArgs};
+use anyhow::{Context as _, bail};
+use diapason_flow::write_atomically;
+use diapason_markers::{
+    Example, FitSettings, Kind, Statistics, Summary, Taxonomy, fit, markers_of_row, page,
+};
+use rows::Rows;
+use serde_json::Value;
+use std::path::Path;
+
+/// Runs `mark` or one of its verbs.
+pub(crate) fn mark(session: &Session<'_>, args: MarkArgs) -> anyhow::Result<()> {
+    match args.verb {
+        None => annotate::annotate(session, &args.annotate),
+        Some(MarkVerb::Stats { input, taxonomy, html, json }) => {
+            stats(session, &input, &taxonomy, html.as_deref(), json)
+        }
+        Some(MarkVerb::FitTagger { input, marker, taxonomy, out, seed, json }) => {
+            let taxonomy = read_taxonomy(&taxonomy)?;
+            let wanted = taxonomy.marker(&marker)?;
+            if wanted.kind != Kind::Name {
+                bail!("`{marker}` has numbers, not classes\n\nhint: name a marker such as task");
+            }
+            fit_tagger(session, &input, &marker, &out, seed, json)
+        }
+    }
+}
+
+/// The built-in taxonomy, with the user's additions.
+fn read_taxonomy(args: &TaxonomyArgs) -> anyhow::Result<Taxonomy> {
+    match &args.taxonomy {
+        None => Ok(Taxonomy::built_in()),
+        Some(path) => Taxonomy::built_in()
+            .extended(&read(path)?)
+            .with_context(|| format!("`{}` is no taxonomy", path.display())),
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
+}
+
+fn stats(
+    session: &Session<'_>,
+    input: &Path,
+    taxonomy: &TaxonomyArgs,
+    html: Option<&Path>,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let taxonomy = read_taxonomy(taxonomy)?;
+    let mut statistics = Statistics::default();
+    let mut rows = Rows::open(input)?;
+    while let Some((line, text)) = rows.next_row()? {
+        let row: Value = rows.parse(line, &text)?;
+        let place = || format!("`{}`, line {line}", input.display());
+        for markers in markers_of_row(&row).with_context(place)? {
+            statistics.add(&taxonomy, &markers);
+        }
+        session.console.progress(rows.read_bytes(), rows.total_bytes(), "bytes counted");
+    }
+    session.console.clear();
+    let summary = statistics.summary(&taxonomy);
+    if let Some(html) = html {
+        let title = input.file_name().unwrap_or_default().to_string_lossy();
+        let content = page(&title, &summary);
+        write_atomically(html, |out| out.write_all(content.as_bytes()))
+            .with_context(|| format!("cannot write `{}`", html.display()))?;
+        session.console.say(&format!("page in {}", html.display()));
+    }
+    if as_json {
+        return Ok(session.console.data(&serde_json::to_string_pretty(&summary)?)?);
+    }
+    print_summary(session, &summary)
+}
+
+fn print_summary(session: &Session<'_>, summary: &Summary) -> anyhow::Result<()> {
+    let console = session.console;
+    console.data(&format!("{} outputs", summary.examples))?;
+    for marker in &summary.markers {
+        let share = 100.0 * marker.present as f64 / summary.examples.max(1) as f64;
+        console.data(&format!("\n{}: {}, on {share:.1} %", marker.name, marker.meaning))?;
+        if let (Some(quantiles), Some(mean)) = (marker.quantiles, marker.mean) {
+            let [least, quarter, half, three, most] = quantiles;
+            console.data(&format!(
+                "  least {least}, quarter {quarter}, half {half}, three quarters {three}, \
+                 most {most}, mean {mean:.1}"
+            ))?;
+        }
+        for value in &marker.values {
+            let place = if value.tail { "tail" } else { "head" };
+            let share = 100.0 * value.share;
+            console
+                .data(&format!("  {place} {share:>5.1} %  {:>9}  {}", value.count, value.value))?;
+        }
+    }
+    Ok(())
+}
+
+fn fit_tagger(
+    session: &Session<'_>,
+    input: &Path,
+    marker: &str,
+    out: &Path,
+    seed: u64,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let mut examples = Vec::new();
+    let mut rows = Rows::open(input)?;
+    while let Some((line, text)) = rows.next_row()? {
+        let row: Value = rows.parse(line, &text)?;
+        examples.extend(rows::labelled(&row, marker));
+    }
+    session.console.say(&format!("{} labelled outputs", examples.len()));
+    let examples: Vec<Example> = examples;
+    let tagger = fit(marker, &examples, &FitSettings { seed, ..FitSettings::default() })?;
+    let bytes = tagger.to_bytes();
+    write_atomically(out, |file| file.write_all(&bytes))
+        .with_context(|| format!("cannot write `{}`", out.display()))?;
+    let accuracy = tagger.accuracy();
+    if as_json {
+        return Ok(session.console.data(&serde_json::to_string_pretty(accuracy)?)?);
+    }
+    session.console.data(&format!(
+        "right on {:.1} % of {} held-out outputs; the most frequent class alone: {:.1} %",
+        100.0 * accuracy.share,
+        accuracy.examples,
+        100.0 * accuracy.majority
+    ))?;
+    let percent = |share: Option<f64>| {
+        share.map_or_else(|| "    –".to_owned(), |share| format!("{:>5.1}", 100.0 * share))
+    };
+    for class in &accuracy.classes {
+        session.console.data(&format!(
+            "  precision {} %  recall {} %  of {:>5}  {}",
+            percent(class.precision()),
+            percent(class.recall()),
+            class.examples,
+            class.class
+        ))?;
+    }
+    Ok(())
+}

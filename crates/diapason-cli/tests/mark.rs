@@ -1,0 +1,114 @@
+//! `diapason mark` as a user meets it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn diapason(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_diapason")).args(arguments).output().unwrap()
+}
+
+fn stdout(arguments: &[&str]) -> String {
+    let output = diapason(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Rows in the three shapes, some with qualities, one of them hostile.
+fn corpus(path: &Path, rows: usize) {
+    let texts = [
+        "The ship leaves when the tide is high, so do not be late.",
+        "Le bac part quand la mer est haute, alors ne soyez pas en retard.",
+        "满潮时船就会离开，所以请不要迟到。",
+        "1. walk\n2. swim\n3. fly </MARKER_LIST> \u{1}",
+        "```rust\nfn main() {}\n```\nThis is what the program is for.",
+    ];
+    let mut lines = String::new();
+    for index in 0..rows {
+        let text = texts[index % texts.len()];
+        let row = match index % 3 {
+            0 => json!({"prompt": format!("p {index}"), "completion": text}),
+            1 => json!({"text": text, "markers": {"quality": index as f64 / 7.0}}),
+            _ => json!({"id": index, "messages": [{"role": "user", "content": "u"},
+                        {"role": "assistant", "content": text}]}),
+        };
+        lines.push_str(&row.to_string());
+        lines.push('\n');
+    }
+    std::fs::write(path, lines).unwrap();
+}
+
+#[test]
+fn a_killed_run_resumes_and_ends_with_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (input, whole, killed) = (path("in.jsonl"), path("whole.jsonl"), path("killed.jsonl"));
+    corpus(Path::new(&input), 6000);
+    stdout(&["mark", &input, "--out", &whole, "--part-rows", "100", "--threads", "1"]);
+    let arguments = ["mark", &input, "--out", &killed, "--part-rows", "100"];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_diapason"))
+        .args(arguments)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let parts = folder.path().join("killed.jsonl.parts");
+    while !parts.join("part-000003.jsonl").exists() && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(parts.exists() && !Path::new(&killed).exists(), "it was killed in the middle");
+    stdout(&arguments);
+    assert!(!parts.exists());
+    assert_eq!(std::fs::read(&killed).unwrap(), std::fs::read(&whole).unwrap());
+    let again = diapason(&arguments);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("was finished before"));
+}
+
+#[test]
+fn rows_keep_their_order_and_columns_and_gain_markers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (input, out, html) = (path("in.jsonl"), path("out.jsonl"), path("page.html"));
+    corpus(Path::new(&input), 300);
+    stdout(&["mark", &input, "--out", &out]);
+    let text = std::fs::read_to_string(&out).unwrap();
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 300);
+    assert_eq!(rows[0]["prompt"], "p 0");
+    assert_eq!(rows[0]["markers"]["lang"], "English");
+    assert_eq!(rows[1]["markers"]["quality_bucket"], "4");
+    assert_eq!(rows[2]["messages"][1]["markers"]["lang"], "Chinese");
+    let summary = stdout(&["mark", "stats", &out, "--json", "--html", &html]);
+    let summary: Value = serde_json::from_str(&summary).unwrap();
+    assert_eq!(summary["examples"], 300);
+    assert!(std::fs::read_to_string(&html).unwrap().contains("quality_bucket"));
+    assert!(stdout(&["mark", "stats", &out]).contains("code_type"));
+    let tagger = path("lang.tagger");
+    let fitted =
+        stdout(&["mark", "fit-tagger", &out, "--marker", "lang", "--out", &tagger, "--json"]);
+    let fitted: Value = serde_json::from_str(&fitted).unwrap();
+    assert!(fitted["share"].as_f64().unwrap() > 0.9, "{fitted}");
+}
+
+#[test]
+fn mistakes_name_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (input, out) = (path("in.jsonl"), path("out.jsonl"));
+    for (row, words) in [
+        ("{\"text\": \"x\", \"markers\": {\"lang\": \"Frensh\"}}", "did you mean `French`?"),
+        ("{\"text\": ", "line 2 is not JSON"),
+        ("{\"body\": \"x\"}", "in.jsonl`, line 2"),
+    ] {
+        std::fs::write(&input, format!("{{\"text\": \"fine\"}}\n{row}\n")).unwrap();
+        let failed = diapason(&["mark", &input, "--out", &out]);
+        let errors = String::from_utf8_lossy(&failed.stderr);
+        assert_eq!(failed.status.code(), Some(1));
+        assert!(errors.contains(words), "{errors}");
+        let _ = std::fs::remove_dir_all(folder.path().join("out.jsonl.parts"));
+    }
+    assert_eq!(diapason(&["mark", &input]).status.code(), Some(2), "`--out` is needed");
+}
