@@ -152,9 +152,8 @@ mod tests {
             .map(|index| {
                 let language = if index < 60 { "French" } else { "Greek" };
                 let task = match index {
-                    0..45 => "Rewrite",
                     45..60 => "Reasoning",
-                    60..70 => "Rewrite",
+                    0..70 => "Rewrite",
                     _ => "Translation",
                 };
                 let words = index.to_string();

@@ -181,8 +181,7 @@ mod tests {
         let parsed = taxonomy.parse(text);
         assert_eq!(parsed.text, "Bonjour");
         assert_eq!(parsed.markers.to_markers().0.len(), 1);
-        let problems: Vec<String> =
-            parsed.problems.iter().map(|problem| problem.to_string()).collect();
+        let problems: Vec<String> = parsed.problems.iter().map(ToString::to_string).collect();
         assert_eq!(problems.len(), 4);
         assert!(problems[0].contains("did you mean `French`?"), "{problems:?}");
     }
@@ -190,8 +189,9 @@ mod tests {
     #[test]
     fn thousands_of_markers_and_nested_tags_are_read_in_reasonable_time() {
         let taxonomy = Taxonomy::built_in();
-        let elements: String =
+        let elements: Vec<String> =
             (0..5000).map(|index| format!("<length_tokens> {index} </length_tokens> ")).collect();
+        let elements = elements.concat();
         let text = format!("<MARKER_LIST> {elements}</MARKER_LIST>\nx");
         assert_eq!(taxonomy.parse(&text).markers.0["length_tokens"].len(), 5000);
         let opened = format!("<MARKER_LIST> {}</MARKER_LIST>\nx", "<lang> ".repeat(5000));
