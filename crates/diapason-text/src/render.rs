@@ -8,7 +8,7 @@
 use crate::family::SystemTurn;
 use crate::template::{Template, TemplateKind};
 use diapason_flow::{Episode, LossPolicy, Marked, Markers, Role, Span};
-use diapason_markers::{SEPARATOR, print_list};
+use diapason_markers::{Lists, SEPARATOR, print_list};
 
 /// What the user says in `chat` where a turn has no input.
 pub(crate) const NO_INPUT: &str = "Give the next output.";
@@ -22,8 +22,20 @@ impl Template {
     /// Without a description the first output bears no loss, as nothing predicts it, in every kind
     /// but `plain`: a document has nothing before it by nature, and predicting it is the point.
     pub fn render(&self, episode: &Episode, policy: LossPolicy) -> Marked {
+        self.render_with_lists(episode, policy, &self.whole_lists(episode))
+    }
+
+    /// [`render`](Self::render) with the marker lists of every turn given: what
+    /// [`Dropout::lists`](diapason_markers::Dropout::lists) drew for this example. A turn beyond
+    /// `lists` shows none.
+    pub fn render_with_lists(
+        &self,
+        episode: &Episode,
+        policy: LossPolicy,
+        lists: &[Lists],
+    ) -> Marked {
         if policy == LossPolicy::ModalAnswer {
-            return self.render(&episode.modal(), LossPolicy::LastOutput);
+            return self.render_with_lists(&episode.modal(), LossPolicy::LastOutput, lists);
         }
         let predicted = episode.description.is_some() || self.kind == TemplateKind::Plain;
         let first = usize::from(!predicted);
@@ -35,7 +47,7 @@ impl Template {
             LossPolicy::LastOutput | LossPolicy::ModalAnswer => turn >= first && turn == last,
         };
         let mut page = Page { spans: Vec::new(), learn_all: policy == LossPolicy::AllTokens };
-        self.write_turns(&mut page, episode, None, learned);
+        self.write_turns(&mut page, (episode, lists), None, learned);
         Marked { spans: page.spans }
     }
 
@@ -56,7 +68,8 @@ impl Template {
             input: episode.query.as_ref().and_then(|query| query.input.as_deref()),
             list: print_list(markers),
         };
-        self.write_turns(&mut page, episode, Some(&awaited), |_| false);
+        let lists = self.whole_lists(episode);
+        self.write_turns(&mut page, (episode, &lists), Some(&awaited), |_| false);
         Marked { spans: page.spans }
     }
 
@@ -68,10 +81,20 @@ impl Template {
         Marked { spans: page.spans }
     }
 
+    /// Every marker of every turn, on the sides that the settings name.
+    fn whole_lists(&self, episode: &Episode) -> Vec<Lists> {
+        let lists = |markers: &Markers| {
+            let answer = print_list(markers);
+            let prompt = if self.markers.prompt { answer.clone() } else { String::new() };
+            Lists { prompt, answer }
+        };
+        episode.turns.iter().map(|turn| lists(&turn.markers)).collect()
+    }
+
     fn write_turns(
         &self,
         page: &mut Page,
-        episode: &Episode,
+        (episode, lists): (&Episode, &[Lists]),
         awaited: Option<&Asked>,
         learned: impl Fn(usize) -> bool,
     ) {
@@ -86,19 +109,20 @@ impl Template {
             });
         }
         let description = episode.description.as_deref();
+        let list = |turn: usize| lists.get(turn).cloned().unwrap_or_default();
         let asked: Vec<Asked> = (episode.turns.iter().enumerate())
-            .map(|(turn, draw)| {
-                let list =
-                    if self.markers.prompt { print_list(&draw.markers) } else { String::new() };
-                Asked { turn, input: draw.input.as_deref(), list }
+            .map(|(turn, draw)| Asked {
+                turn,
+                input: draw.input.as_deref(),
+                list: list(turn).prompt,
             })
             .collect();
         self.write_description(page, description, asked.first().or(awaited));
         for (asked, draw) in asked.iter().zip(&episode.turns) {
             self.write_question(page, asked, description);
-            let list = print_list(&draw.markers);
+            let answer = list(asked.turn).answer;
             let place = Some(asked.turn);
-            self.write_answer(page, &draw.output, &list, learned(asked.turn), place);
+            self.write_answer(page, &draw.output, &answer, learned(asked.turn), place);
         }
         if let Some(awaited) = awaited {
             self.write_question(page, awaited, description);
