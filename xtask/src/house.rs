@@ -31,9 +31,11 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
 /// Libraries that only some crates may use outside their tests: the "only door" of each subject.
 pub(crate) const DOORS: &[(&str, &[&str])] = &[
     ("anyhow", &["diapason-cli", "xtask"]),
+    ("bzip2", &["diapason-data"]),
     ("clap", &["diapason-cli"]),
     ("csv", &["diapason-data"]),
     ("ctrlc", &["diapason-cli"]),
+    ("flate2", &["diapason-data"]),
     ("gemm", &["diapason-model"]),
     ("indicatif", &["diapason-cli"]),
     ("memmap2", &["diapason-model"]),
@@ -41,6 +43,7 @@ pub(crate) const DOORS: &[(&str, &[&str])] = &[
     ("rusqlite", &["diapason-data"]),
     ("safetensors", &["diapason-model"]),
     ("tokenizers", &["diapason-text"]),
+    ("zip", &["diapason-data"]),
 ];
 
 /// Most lines of a Rust file that is not marked `@generated`.

@@ -4,7 +4,8 @@
 
 use diapason_flow::Pack;
 use diapason_model::{
-    AdamW, AdamWSettings, Arch, Cache, Device, Feed, Layout, Model, Want, Workspace, global_norm,
+    AdamW, AdamWSettings, Arch, Cache, Device, Feed, Layout, Model, Variant, Want, Workspace,
+    global_norm,
 };
 use std::time::Instant;
 
@@ -23,6 +24,7 @@ fn small() -> Arch {
         norm_epsilon: 1e-5,
         rope_theta: 10000.0,
         tied: true,
+        variant: Variant::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::kernels::{AdamWBuffers, AdamWConstants, adamw_update, square_sum};
 use crate::{Device, Layout};
+use std::ops::Range;
 
 /// Constants of the optimiser.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -33,12 +34,20 @@ pub struct AdamW {
     pub second: Vec<f32>,
     /// Steps done.
     pub step: u64,
+    /// Tensors, by their ranges, that decay does not reach. With gradients of zero they stay.
+    pub frozen: Vec<Range<usize>>,
 }
 
 impl AdamW {
     /// A fresh state for `len` weights.
     pub fn new(settings: AdamWSettings, len: usize) -> Self {
-        AdamW { settings, first: vec![0.0; len], second: vec![0.0; len], step: 0 }
+        AdamW {
+            settings,
+            first: vec![0.0; len],
+            second: vec![0.0; len],
+            step: 0,
+            frozen: Vec::new(),
+        }
     }
 
     /// One update with bias correction. Gradients are multiplied by `gradient_scale` on the way
@@ -69,12 +78,14 @@ impl AdamW {
             scale: gradient_scale,
         };
         let kept = 1.0 - learning_rate * weight_decay;
+        let frozen = &self.frozen;
         let buffers =
             AdamWBuffers { weights, gradients, first: &mut self.first, second: &mut self.second };
         adamw_update(device, buffers, constants, |at| {
             let tensors = &layout.tensors;
             let tensor = &tensors[tensors.partition_point(|tensor| tensor.range.end <= at)];
-            (tensor.range.end, if tensor.decays() { kept } else { 1.0 })
+            let decays = tensor.decays() && !frozen.contains(&tensor.range);
+            (tensor.range.end, if decays { kept } else { 1.0 })
         });
     }
 }
@@ -104,6 +115,7 @@ mod tests {
             norm_epsilon: 1e-5,
             rope_theta: 100.0,
             tied: false,
+            variant: crate::Variant::default(),
         };
         let layout = Layout::of(&arch);
         let settings = AdamWSettings { weight_decay: 0.1, ..AdamWSettings::default() };

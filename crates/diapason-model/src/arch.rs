@@ -1,6 +1,6 @@
 //! The shape of a decoder: one value that says everything the one decoder needs to know.
 
-use crate::ModelError;
+use crate::{FAMILIES, ModelError, Variant};
 
 /// Shape and constants of a decoder.
 ///
@@ -32,6 +32,9 @@ pub struct Arch {
     pub rope_theta: f32,
     /// Whether the output head is the embedding.
     pub tied: bool,
+    /// What the family computes besides; the default is plain Llama.
+    #[serde(default)]
+    pub variant: Variant,
 }
 
 impl Arch {
@@ -56,9 +59,24 @@ impl Arch {
             format!("{} query heads cannot share {} kv_heads evenly", self.heads, self.kv_heads)
         } else if !self.head_width.is_multiple_of(2) {
             format!("head_width {} is odd, but positions rotate pairs", self.head_width)
+        } else if let Some(problem) = self.variant.problem(self.layers) {
+            problem
+        } else if let Some(problem) = self.family_problem() {
+            problem
         } else {
             return Ok(());
         };
         Err(ModelError::Arch { problem })
+    }
+
+    /// A variant that its family does not have would be saved as something else.
+    fn family_problem(&self) -> Option<String> {
+        match FAMILIES.iter().find(|family| family.name == self.family) {
+            None => Some(format!("`{}` is no known family", self.family)),
+            Some(family) if !family.allows(&self.variant, self.width) => {
+                Some(format!("`{}` has no variant {:?}", self.family, self.variant))
+            }
+            Some(_) => None,
+        }
     }
 }

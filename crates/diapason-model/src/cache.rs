@@ -1,6 +1,6 @@
 //! Keys and values of what was read, as a tree: what two continuations share is held once.
 
-use crate::kernels::Rope;
+use crate::kernels::Ropes;
 use crate::{Arch, Feed, ModelError};
 
 /// A node of a [`Cache`].
@@ -23,7 +23,7 @@ pub struct Cache {
     /// Slots that hold nothing; the next one is last.
     free_slots: Vec<u32>,
     limit: usize,
-    pub(crate) rope: Rope,
+    pub(crate) ropes: Ropes,
     /// Per layer, `[slots, K·E]`.
     pub(crate) keys: Vec<Vec<f32>>,
     /// Per layer, `[slots, K·E]`.
@@ -62,7 +62,7 @@ impl Cache {
             free_nodes: Vec::new(),
             free_slots: (0..limit_tokens as u32).rev().collect(),
             limit: limit_tokens,
-            rope: Rope::new(arch, limit_tokens.min(arch.context)),
+            ropes: Ropes::new(arch, limit_tokens.min(arch.context)),
             keys: store(),
             values: store(),
         }

@@ -3,6 +3,7 @@
 //! Files are mapped, and every tensor is converted straight to its place in the flat buffer of
 //! [`Layout`], so loading holds one copy of the weights and saving makes none.
 
+use crate::config::is_multimodal;
 use crate::{Arch, Layout, Model, ModelError, SpecialIds};
 use diapason_flow::write_atomically;
 use memmap2::Mmap;
@@ -21,16 +22,18 @@ const GENERATION: &str = "generation_config.json";
 
 impl Model {
     /// Loads a HF folder: `config.json` and `model.safetensors`, or its shards with their index.
-    /// Weights may be f32, f16 or bf16; they become f32.
+    /// Weights may be f32, f16 or bf16; they become f32. Of a multimodal checkpoint, the text part
+    /// is loaded.
     ///
     /// # Errors
     /// A missing, truncated or damaged file; a config that the decoder cannot compute; a tensor
     /// that is missing, unknown, or of another shape or type than the config says. Each names the
     /// file and the tensor.
     pub fn load(dir: &Path) -> Result<Self, ModelError> {
-        let config = dir.join(CONFIG);
-        let arch = Arch::from_config(&read_json(&config)?, &config)?;
-        let weights = read_weights(dir, &arch, &Layout::of(&arch))?;
+        let path = dir.join(CONFIG);
+        let config = read_json(&path)?;
+        let arch = Arch::from_config(&config, &path)?;
+        let weights = read_weights(dir, &arch, &Layout::of(&arch), is_multimodal(&config))?;
         Model::new(arch, weights)
     }
 
@@ -71,13 +74,18 @@ impl SpecialIds {
 
 /// Reads all weights into one buffer of the layout. Everything is checked before the buffer is
 /// made, so that a config of absurd sizes costs no memory.
-fn read_weights(dir: &Path, arch: &Arch, layout: &Layout) -> Result<Vec<f32>, ModelError> {
+fn read_weights(
+    dir: &Path,
+    arch: &Arch,
+    layout: &Layout,
+    multimodal: bool,
+) -> Result<Vec<f32>, ModelError> {
     let mut maps = Vec::new();
     for path in weight_files(dir)? {
         let map = map_file(&path)?;
         maps.push((path, map));
     }
-    let mut found = tensors_of(&maps)?;
+    let mut found = tensors_of(&maps, multimodal)?;
     let mut plan = Vec::with_capacity(layout.tensors.len());
     for spec in &layout.tensors {
         let (path, view) = found.remove(&spec.name).ok_or_else(|| ModelError::TensorMissing {
@@ -103,16 +111,44 @@ fn read_weights(dir: &Path, arch: &Arch, layout: &Layout) -> Result<Vec<f32>, Mo
     Ok(weights)
 }
 
-/// Every tensor of the mapped files by name, with the file it is in.
+/// The name in our layout of a tensor of a multimodal file; `None` if it is no part of the text
+/// decoder. That is held under `language_model.model.`, or under `model.language_model.` when
+/// transformers 4.52 or later wrote it without its mapping.
+fn name_in_text_part(name: String) -> Option<String> {
+    const OTHER_PARTS: [&str; 4] = [
+        "vision_tower.",
+        "multi_modal_projector.",
+        "model.vision_tower.",
+        "model.multi_modal_projector.",
+    ];
+    if OTHER_PARTS.iter().any(|part| name.starts_with(part)) {
+        return None;
+    }
+    for (theirs, ours) in [
+        ("language_model.model.", "model."),
+        ("model.language_model.", "model."),
+        ("language_model.lm_head.", "lm_head."),
+    ] {
+        if let Some(rest) = name.strip_prefix(theirs) {
+            return Some(format!("{ours}{rest}"));
+        }
+    }
+    Some(name)
+}
+
+/// Every tensor of the mapped files by its name in the model, with the file it is in.
 fn tensors_of(
     maps: &[(PathBuf, Mmap)],
+    multimodal: bool,
 ) -> Result<BTreeMap<String, (&Path, TensorView<'_>)>, ModelError> {
     let mut found = BTreeMap::new();
     for (path, map) in maps {
         let damaged = |problem| ModelError::Damaged { path: path.clone(), problem };
         let tensors = SafeTensors::deserialize(map).map_err(|error| damaged(error.to_string()))?;
-        for (name, view) in tensors.tensors() {
-            let problem = format!("`{name}` is also in another shard");
+        for (theirs, view) in tensors.tensors() {
+            let problem = format!("`{theirs}` is there twice");
+            let name = if multimodal { name_in_text_part(theirs) } else { Some(theirs) };
+            let Some(name) = name else { continue };
             if found.insert(name, (path.as_path(), view)).is_some() {
                 return Err(damaged(problem));
             }

@@ -180,7 +180,7 @@ impl Model {
         slots: &[u32],
         workspace: &mut Workspace,
     ) {
-        let heads = Heads::of(&self.arch);
+        let heads = Heads::of(&self.arch, 0);
         let (row, out) = (heads.row_width(), heads.out_width());
         let (count, kv) = (slots.len(), (row - out) / 2);
         let (mut keys, mut values) =
@@ -188,8 +188,10 @@ impl Model {
         let nodes = plan.visible(cache);
         let input = &workspace.input;
         self.run_layers(device, &input.ids, &mut workspace.forward, |layer, saved| {
+            let heads = Heads::of(&self.arch, layer);
             let qkv = &mut saved.qkv[..count * row];
-            cache.rope.rotate(device, qkv, &input.positions, heads.rotated(), false);
+            let rope = cache.ropes.of(heads.windowed());
+            rope.rotate(device, qkv, &input.positions, heads.rotated(), false);
             for (qkv, slot) in qkv.chunks_exact(row).zip(slots) {
                 let place = *slot as usize * kv..(*slot as usize + 1) * kv;
                 keys[layer][place.clone()].copy_from_slice(&qkv[out..out + kv]);

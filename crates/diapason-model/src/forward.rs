@@ -1,7 +1,10 @@
 //! The decoder's forward pass. Every line is one kernel over the N tokens of a call.
 
-use crate::kernels::{Heads, Target, View, cross_entropy, gather_rows, norm, product, swiglu};
-use crate::workspace::{Forward, Head, LayerBuffers, Saved};
+use crate::kernels::{
+    Heads, NormWeight, RawHeads, Target, View, add, cross_entropy, gated, gather_rows, norm,
+    norm_heads, product, repeat_row, scale,
+};
+use crate::workspace::{Branch, Forward, Head, LayerBuffers, Saved};
 use crate::{Device, Model};
 use std::ops::Range;
 
@@ -20,9 +23,12 @@ impl Model {
         forward: &mut Forward,
         mut attention: impl FnMut(usize, &mut Saved),
     ) {
-        let elements = ids.len() * self.arch.width;
+        let stream = &mut forward.residual(0)[..ids.len() * self.arch.width];
         let table = &self.weights[self.layout.embed.clone()];
-        gather_rows(device, &mut forward.residual(0)[..elements], table, ids, self.arch.width);
+        gather_rows(device, stream, table, ids, self.arch.width);
+        if let Some(factor) = self.arch.variant.embedding_scale {
+            scale(device, stream, factor);
+        }
         for layer in 0..self.arch.layers {
             self.run_layer(device, layer, ids.len(), forward.layer(layer), &mut attention);
         }
@@ -37,29 +43,67 @@ impl Model {
         attention: &mut impl FnMut(usize, &mut Saved),
     ) {
         let LayerBuffers { input, output, saved, normed, hidden } = buffers;
-        let (d, m, heads) = (self.arch.width, self.arch.mlp_width, Heads::of(&self.arch));
-        let (row, out, epsilon) = (heads.row_width(), heads.out_width(), self.arch.norm_epsilon);
+        let (d, m, heads) = (self.arch.width, self.arch.mlp_width, Heads::of(&self.arch, layer));
+        let (row, out) = (heads.row_width(), heads.out_width());
         let ranges = &self.layout.layers[layer];
-        let weight = |range: &Range<usize>| &self.weights[range.clone()];
-        let across = |range, rows, columns| matrix(weight(range), rows, columns).transposed();
+        let across = |range: &Range<usize>, rows, columns| {
+            matrix(&self.weights[range.clone()], rows, columns).transposed()
+        };
         let (input, output, normed) = (&input[..n * d], &mut output[..n * d], &mut normed[..n * d]);
-        let inverse = &mut saved.input_inverse[..n];
-        norm(device, normed, inverse, input, weight(&ranges.input_norm), epsilon);
+        let weight = self.norm_weight(&ranges.input_norm);
+        norm(device, normed, &mut saved.input_inverse[..n], input, weight);
         let qkv = &mut saved.qkv[..n * row];
-        product(device, qkv, matrix(normed, n, d), across(&ranges.qkv, row, d), false);
+        if let Some(bias) = &ranges.qkv_bias {
+            repeat_row(device, qkv, &self.weights[bias.clone()]);
+        }
+        let biased = ranges.qkv_bias.is_some();
+        product(device, qkv, matrix(normed, n, d), across(&ranges.qkv, row, d), biased);
+        if let Some(norms) = &ranges.head_norms {
+            let raw = RawHeads { values: &mut saved.raw_heads, inverse: &mut saved.head_inverse };
+            norm_heads(device, heads, qkv, raw, norms.each_ref().map(|one| self.norm_weight(one)));
+        }
         attention(layer, saved);
         let middle = &mut saved.middle[..n * d];
-        middle.copy_from_slice(input);
-        let attended = matrix(&saved.attended, n, out);
-        product(device, middle, attended, across(&ranges.o, d, out), true);
-        let inverse = &mut saved.post_inverse[..n];
-        norm(device, normed, inverse, middle, weight(&ranges.post_norm), epsilon);
+        let added = (matrix(&saved.attended, n, out), across(&ranges.o, d, out));
+        let branch = (ranges.attention_norm.as_ref(), &mut saved.attention_branch);
+        self.add_branch(device, middle, input, added, branch);
+        let weight = self.norm_weight(&ranges.middle_norm);
+        norm(device, normed, &mut saved.middle_inverse[..n], middle, weight);
         let gate_up = &mut saved.gate_up[..n * 2 * m];
         product(device, gate_up, matrix(normed, n, d), across(&ranges.gate_up, 2 * m, d), false);
         let hidden = &mut hidden[..n * m];
-        swiglu(device, hidden, gate_up, m);
-        output.copy_from_slice(middle);
-        product(device, output, matrix(hidden, n, m), across(&ranges.down, d, m), true);
+        gated(device, hidden, gate_up, m, self.arch.variant.activation);
+        let added = (matrix(hidden, n, m), across(&ranges.down, d, m));
+        let branch = (ranges.mlp_norm.as_ref(), &mut saved.mlp_branch);
+        self.add_branch(device, output, middle, added, branch);
+    }
+
+    /// `to = from + rows · weight`, what is added being normed first where the family does so.
+    fn add_branch(
+        &self,
+        device: &Device,
+        to: &mut [f32],
+        from: &[f32],
+        (rows, weight): (View<'_>, View<'_>),
+        (normed_by, branch): (Option<&Range<usize>>, &mut Branch),
+    ) {
+        let Some(range) = normed_by else {
+            to.copy_from_slice(from);
+            return product(device, to, rows, weight, true);
+        };
+        let (raw, inverse) = (&mut branch.raw[..to.len()], &mut branch.inverse[..rows.rows()]);
+        product(device, raw, rows, weight, false);
+        norm(device, to, inverse, raw, self.norm_weight(range));
+        add(device, to, from);
+    }
+
+    /// The weight of a norm as kernels take it.
+    pub(crate) fn norm_weight(&self, range: &Range<usize>) -> NormWeight<'_> {
+        NormWeight {
+            w: &self.weights[range.clone()],
+            offset: self.arch.variant.norm_offset,
+            epsilon: self.arch.norm_epsilon,
+        }
     }
 
     /// Gathers the rows of the head and norms them into the front of `forward.normed`.
@@ -67,9 +111,9 @@ impl Model {
         let (d, count) = (self.arch.width, head.rows.len());
         let gathered = &mut head.gathered[..count * d];
         gather_rows(device, gathered, forward.residual(self.arch.layers), &head.rows, d);
-        let weight = &self.weights[self.layout.final_norm.clone()];
+        let weight = self.norm_weight(&self.layout.final_norm);
         let (normed, inverse) = (&mut forward.normed[..count * d], &mut head.inverse[..count]);
-        norm(device, normed, inverse, gathered, weight, self.arch.norm_epsilon);
+        norm(device, normed, inverse, gathered, weight);
     }
 
     /// The logits of some gathered rows, at most a chunk.

@@ -20,7 +20,7 @@ pub struct TensorSpec {
 }
 
 impl TensorSpec {
-    /// Whether weight decay applies: matrices yes, norm weights no.
+    /// Whether weight decay applies: matrices yes, norm weights and biases no.
     pub fn decays(&self) -> bool {
         self.shape.len() > 1
     }
@@ -33,14 +33,22 @@ pub struct LayerLayout {
     pub input_norm: Range<usize>,
     /// `[(H + 2K)·E, D]`: q, k, v.
     pub qkv: Range<usize>,
+    /// `[(H + 2K)·E]`: q, k, v.
+    pub qkv_bias: Option<Range<usize>>,
+    /// `[E]` each: queries, keys.
+    pub head_norms: Option<[Range<usize>; 2]>,
     /// `[D, H·E]`
     pub o: Range<usize>,
-    /// `[D]`
-    pub post_norm: Range<usize>,
+    /// `[D]`, of what attention adds.
+    pub attention_norm: Option<Range<usize>>,
+    /// `[D]`, before the MLP.
+    pub middle_norm: Range<usize>,
     /// `[2M, D]`: gate, up.
     pub gate_up: Range<usize>,
     /// `[D, M]`
     pub down: Range<usize>,
+    /// `[D]`, of what the MLP adds.
+    pub mlp_norm: Option<Range<usize>>,
 }
 
 /// Ranges of all tensors.
@@ -64,38 +72,13 @@ impl Layout {
     /// The layout of a shape.
     pub fn of(arch: &Arch) -> Self {
         let mut build = Builder::default();
-        let (d, m) = (arch.width, arch.mlp_width);
-        let (q, kv) = (arch.heads * arch.head_width, arch.kv_heads * arch.head_width);
-        let embed = build.tensor("model.embed_tokens.weight", &[arch.vocabulary, d]);
-        let layers = (0..arch.layers)
-            .map(|index| {
-                let mut part = |name: &str, shape: &[usize]| {
-                    build.tensor(&format!("model.layers.{index}.{name}.weight"), shape)
-                };
-                let input_norm = part("input_layernorm", &[d]);
-                let q_proj = part("self_attn.q_proj", &[q, d]);
-                part("self_attn.k_proj", &[kv, d]);
-                let v_proj = part("self_attn.v_proj", &[kv, d]);
-                let o = part("self_attn.o_proj", &[d, q]);
-                let post_norm = part("post_attention_layernorm", &[d]);
-                let gate = part("mlp.gate_proj", &[m, d]);
-                let up = part("mlp.up_proj", &[m, d]);
-                let down = part("mlp.down_proj", &[d, m]);
-                LayerLayout {
-                    input_norm,
-                    qkv: q_proj.start..v_proj.end,
-                    o,
-                    post_norm,
-                    gate_up: gate.start..up.end,
-                    down,
-                }
-            })
-            .collect();
-        let final_norm = build.tensor("model.norm.weight", &[d]);
+        let embed = build.tensor("model.embed_tokens.weight", &[arch.vocabulary, arch.width]);
+        let layers = (0..arch.layers).map(|index| build.layer(arch, index)).collect();
+        let final_norm = build.tensor("model.norm.weight", &[arch.width]);
         let head = if arch.tied {
             embed.clone()
         } else {
-            build.tensor("lm_head.weight", &[arch.vocabulary, d])
+            build.tensor("lm_head.weight", &[arch.vocabulary, arch.width])
         };
         Layout { embed, layers, final_norm, head, tensors: build.tensors, len: build.len }
     }
@@ -108,6 +91,53 @@ struct Builder {
 }
 
 impl Builder {
+    fn layer(&mut self, arch: &Arch, index: usize) -> LayerLayout {
+        let (d, m, variant) = (arch.width, arch.mlp_width, &arch.variant);
+        let (q, kv) = (arch.heads * arch.head_width, arch.kv_heads * arch.head_width);
+        let mut part = |name: &str, shape: &[usize]| {
+            self.tensor(&format!("model.layers.{index}.{name}"), shape)
+        };
+        let input_norm = part("input_layernorm.weight", &[d]);
+        let q_proj = part("self_attn.q_proj.weight", &[q, d]);
+        part("self_attn.k_proj.weight", &[kv, d]);
+        let v_proj = part("self_attn.v_proj.weight", &[kv, d]);
+        let qkv_bias = variant.qkv_bias.then(|| {
+            let q_bias = part("self_attn.q_proj.bias", &[q]);
+            part("self_attn.k_proj.bias", &[kv]);
+            q_bias.start..part("self_attn.v_proj.bias", &[kv]).end
+        });
+        let head_norms = variant.head_norms.then(|| {
+            ["q_norm", "k_norm"]
+                .map(|name| part(&format!("self_attn.{name}.weight"), &[arch.head_width]))
+        });
+        let o = part("self_attn.o_proj.weight", &[d, q]);
+        // With four norms a layer, HF's `post_attention_layernorm` is really behind attention;
+        // with two, it stands before the MLP.
+        let after_attention = part("post_attention_layernorm.weight", &[d]);
+        let (attention_norm, middle_norm) = if variant.branch_norms {
+            (Some(after_attention), part("pre_feedforward_layernorm.weight", &[d]))
+        } else {
+            (None, after_attention)
+        };
+        let gate = part("mlp.gate_proj.weight", &[m, d]);
+        let up = part("mlp.up_proj.weight", &[m, d]);
+        let down = part("mlp.down_proj.weight", &[d, m]);
+        let mlp_norm =
+            variant.branch_norms.then(|| part("post_feedforward_layernorm.weight", &[d]));
+        LayerLayout {
+            input_norm,
+            qkv: q_proj.start..v_proj.end,
+            qkv_bias,
+            head_norms,
+            o,
+            attention_norm,
+            middle_norm,
+            gate_up: gate.start..up.end,
+            down,
+            mlp_norm,
+        }
+    }
+
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Range<usize> {
         let range = self.len..self.len + shape.iter().product::<usize>();
         self.len = range.end;

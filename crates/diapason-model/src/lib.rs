@@ -15,6 +15,7 @@ mod kernels;
 mod layout;
 mod llama2c;
 mod model;
+mod variant;
 mod vocabulary;
 mod workspace;
 
@@ -27,4 +28,5 @@ pub use error::ModelError;
 pub use extend::{Feed, Want};
 pub use layout::{LayerLayout, Layout, TensorSpec};
 pub use model::{Model, PackLoss};
+pub use variant::{Activation, RopeScaling, Variant, Window};
 pub use workspace::Workspace;

@@ -4,7 +4,7 @@
 //! rotary pairs there are neighbouring elements of a head; ours are half a head apart, so the rows
 //! of `wq` and `wk` change places on the way in.
 
-use crate::{Arch, Layout, Model, ModelError};
+use crate::{Arch, Layout, Model, ModelError, Variant};
 use std::fs;
 use std::path::Path;
 
@@ -104,6 +104,7 @@ fn read_header(bytes: &[u8]) -> Result<Arch, String> {
         norm_epsilon: 1e-5,
         rope_theta: 10_000.0,
         tied,
+        variant: Variant::default(),
     })
 }
 

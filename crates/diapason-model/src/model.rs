@@ -145,10 +145,12 @@ impl Model {
     /// All layers over the pack that the workspace holds.
     fn run_pack(&self, device: &Device, workspace: &mut Workspace) {
         let Workspace { input, forward, .. } = workspace;
-        let (heads, n) = (Heads::of(&self.arch), input.ids.len());
-        self.run_layers(device, &input.ids, forward, |_, saved| {
+        let n = input.ids.len();
+        self.run_layers(device, &input.ids, forward, |layer, saved| {
+            let heads = Heads::of(&self.arch, layer);
             let qkv = &mut saved.qkv[..n * heads.row_width()];
-            input.rope.rotate(device, qkv, &input.positions, heads.rotated(), false);
+            let rope = input.ropes.of(heads.windowed());
+            rope.rotate(device, qkv, &input.positions, heads.rotated(), false);
             let attended = &mut saved.attended[..n * heads.out_width()];
             let log_sums = &mut saved.log_sums[..n * heads.queries];
             attend(device, heads, (attended, log_sums), qkv, &input.segments);

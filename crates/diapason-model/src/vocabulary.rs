@@ -60,6 +60,7 @@ mod tests {
                 norm_epsilon: 1e-5,
                 rope_theta: 10_000.0,
                 tied,
+                variant: crate::Variant::default(),
             };
             let model = Model::random(arch, &Streams::new(1)).unwrap();
             let larger = model.with_vocabulary(7).unwrap();

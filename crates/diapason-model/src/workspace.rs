@@ -1,6 +1,6 @@
 //! All activations of a micro-batch, allocated once.
 
-use crate::kernels::{Heads, Rope, Target, norm_partial_len};
+use crate::kernels::{Heads, Ropes, Target, head_norm_partial_len, norm_partial_len};
 use crate::{Arch, ModelError};
 use diapason_flow::Pack;
 use std::ops::Range;
@@ -27,7 +27,7 @@ pub(crate) struct Input {
     /// Segments with tokens.
     pub segments: Vec<Range<usize>>,
     /// Rotations of the positions of a pack.
-    pub rope: Rope,
+    pub ropes: Ropes,
 }
 
 /// Activations. Those that the backward pass reads exist once a layer, else once.
@@ -47,16 +47,33 @@ pub(crate) struct Saved {
     pub input_inverse: Vec<f32>,
     /// `[N, (H + 2K)·E]`, rotated.
     pub qkv: Vec<f32>,
+    /// Queries and keys before their norms, `[N, (H + K)·E]`; empty where heads have none.
+    pub raw_heads: Vec<f32>,
+    /// `[N, H + K]`; empty likewise.
+    pub head_inverse: Vec<f32>,
     /// `[N, H·E]`
     pub attended: Vec<f32>,
     /// `[H, N]`
     pub log_sums: Vec<f32>,
+    /// What attention adds.
+    pub attention_branch: Branch,
     /// Residual stream between attention and MLP, `[N, D]`.
     pub middle: Vec<f32>,
     /// `[N]`
-    pub post_inverse: Vec<f32>,
+    pub middle_inverse: Vec<f32>,
     /// `[N, 2M]`
     pub gate_up: Vec<f32>,
+    /// What the MLP adds.
+    pub mlp_branch: Branch,
+}
+
+/// What attention or the MLP adds to the residual stream, before its norm; empty where branches
+/// have none.
+pub(crate) struct Branch {
+    /// `[N, D]`
+    pub raw: Vec<f32>,
+    /// `[N]`
+    pub inverse: Vec<f32>,
 }
 
 /// The loss head: R rows are gathered, a chunk of them has logits.
@@ -81,6 +98,8 @@ pub(crate) struct Head {
 pub(crate) struct Backward {
     /// `[N, D]`
     pub residual: Vec<f32>,
+    /// Gradient of a branch before its norm, `[N, D]`; empty where branches have none.
+    pub branch: Vec<f32>,
     /// `[N, D]`
     pub normed: Vec<f32>,
     /// `[R, D]`
@@ -97,14 +116,18 @@ impl Workspace {
     /// Room for [`crate::Model::loss_and_gradients`] on packs of at most `max_tokens` tokens, and
     /// for everything that [`Workspace::forward_only`] serves.
     pub fn new(arch: &Arch, max_tokens: usize) -> Self {
-        let (d, heads) = (arch.width, Heads::of(arch));
+        let (d, heads) = (arch.width, Heads::of(arch, 0));
+        let partial =
+            norm_partial_len(max_tokens, d).max(head_norm_partial_len(max_tokens, arch.head_width));
+        let branch = if arch.variant.branch_norms { max_tokens * d } else { 0 };
         let backward = Backward {
             residual: vec![0.0; max_tokens * d],
+            branch: vec![0.0; branch],
             normed: vec![0.0; max_tokens * d],
             gathered: vec![0.0; max_tokens * d],
             qkv: vec![0.0; max_tokens * heads.row_width()],
             attended: vec![0.0; max_tokens * heads.out_width()],
-            partial: vec![0.0; norm_partial_len(max_tokens, d)],
+            partial: vec![0.0; partial],
         };
         Workspace { backward: Some(backward), ..Self::with_layers(arch, max_tokens, arch.layers) }
     }
@@ -124,7 +147,7 @@ impl Workspace {
                 ids: Vec::with_capacity(max_tokens),
                 positions: Vec::with_capacity(max_tokens),
                 segments: Vec::new(),
-                rope: Rope::new(arch, max_tokens.min(arch.context)),
+                ropes: Ropes::new(arch, max_tokens.min(arch.context)),
             },
             forward: Forward {
                 residual: (0..=layers).map(|_| vec![0.0; max_tokens * d]).collect(),
@@ -189,15 +212,24 @@ impl Workspace {
 
 impl Saved {
     fn new(arch: &Arch, tokens: usize) -> Self {
-        let heads = Heads::of(arch);
+        let heads = Heads::of(arch, 0);
+        let normed_heads = if arch.variant.head_norms { heads.rotated() } else { 0 };
+        let branch = || {
+            let rows = if arch.variant.branch_norms { tokens } else { 0 };
+            Branch { raw: vec![0.0; rows * arch.width], inverse: vec![0.0; rows] }
+        };
         Saved {
             input_inverse: vec![0.0; tokens],
             qkv: vec![0.0; tokens * heads.row_width()],
+            raw_heads: vec![0.0; tokens * normed_heads * heads.width],
+            head_inverse: vec![0.0; tokens * normed_heads],
             attended: vec![0.0; tokens * heads.out_width()],
             log_sums: vec![0.0; tokens * arch.heads],
+            attention_branch: branch(),
             middle: vec![0.0; tokens * arch.width],
-            post_inverse: vec![0.0; tokens],
+            middle_inverse: vec![0.0; tokens],
             gate_up: vec![0.0; tokens * 2 * arch.mlp_width],
+            mlp_branch: branch(),
         }
     }
 }

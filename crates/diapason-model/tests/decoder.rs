@@ -4,7 +4,7 @@ mod reference;
 
 use diapason_flow::{Pack, Streams};
 use diapason_model::{
-    Arch, Cache, Device, Feed, Model, ModelError, NodeId, PackLoss, Want, Workspace,
+    Arch, Cache, Device, Feed, Model, ModelError, NodeId, PackLoss, Variant, Want, Workspace,
 };
 use rand::{Rng, RngExt};
 
@@ -22,6 +22,7 @@ fn arch(heads: usize, kv_heads: usize, tied: bool) -> Arch {
         norm_epsilon: 1e-5,
         rope_theta: 100.0,
         tied,
+        variant: Variant::default(),
     }
 }
 

@@ -1,32 +1,13 @@
 //! The decoder against PyTorch and Hugging Face transformers: `tests/golden/model/README.md`.
 
-use diapason_flow::Pack;
+mod files;
+
 use diapason_model::{
-    AdamW, AdamWSettings, Arch, Cache, Device, Feed, Layout, Model, Want, Workspace, global_norm,
+    AdamW, AdamWSettings, Arch, Cache, Device, Feed, Layout, Model, Variant, Want, Workspace,
+    global_norm,
 };
+use files::{floats, integers, largest_difference, norm, pack, read};
 use safetensors::SafeTensors;
-use std::path::PathBuf;
-
-fn folder() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/model"))
-}
-
-fn read(name: &str) -> Vec<u8> {
-    let path = folder().join(name);
-    std::fs::read(&path).unwrap_or_else(|error| panic!("golden `{}`: {error}", path.display()))
-}
-
-fn floats(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
-    let view = file.tensor(name).expect("the tensor is in the README's table");
-    assert_eq!(view.dtype(), safetensors::Dtype::F32, "{name}");
-    view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
-}
-
-fn integers(file: &SafeTensors<'_>, name: &str) -> Vec<i64> {
-    let view = file.tensor(name).expect("the tensor is in the README's table");
-    assert_eq!(view.dtype(), safetensors::Dtype::I64, "{name}");
-    view.data().as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect()
-}
 
 /// The weights or gradients of all tensors, in the order of the layout.
 fn flat(file: &SafeTensors<'_>, prefix: &str, layout: &Layout) -> Vec<f32> {
@@ -51,27 +32,8 @@ fn tiny(tied: bool) -> Arch {
         norm_epsilon: 1e-5,
         rope_theta: 10000.0,
         tied,
+        variant: Variant::default(),
     }
-}
-
-fn pack(file: &SafeTensors<'_>) -> Pack {
-    let (starts, learn) = (integers(file, "starts"), floats(file, "learn"));
-    let ids: Vec<u32> = integers(file, "ids").iter().map(|id| *id as u32).collect();
-    let mut pack = Pack::new();
-    for pair in starts.windows(2) {
-        let range = pair[0] as usize..pair[1] as usize;
-        pack.push_weighted(&ids[range.clone()], |index| learn[range.start + index]);
-    }
-    pack
-}
-
-fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
-    assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
-}
-
-fn norm(values: impl Iterator<Item = f32>) -> f64 {
-    values.map(|value| f64::from(value).powi(2)).sum::<f64>().sqrt()
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub(crate) fn arch() -> Arch {
         norm_epsilon: 1e-5,
         rope_theta: 1e4,
         tied: true,
+        variant: diapason_model::Variant::default(),
     }
 }
 

@@ -46,7 +46,7 @@ pub fn train(
     fs::create_dir_all(folder).map_err(TrainError::io("create", folder))?;
     let checkpoints =
         Checkpoints::new(folder, settings.keep_checkpoints, identity(model, &corpus, settings));
-    let mut stepper = Stepper::new(model, device, &corpus, settings, batch_tokens);
+    let mut stepper = Stepper::new(model, device, &corpus, settings, batch_tokens)?;
     let stop = resume(model, &mut stepper, &checkpoints, observer)?;
     let log = Log::open(folder, stepper.optimiser.step)?;
     Run { model, stepper, held_out, steps, checkpoints, log, observer, stop }.run()

@@ -60,6 +60,11 @@ pub struct TrainSettings {
     pub epsilon: f32,
     /// Largest global norm of the gradient; larger ones are scaled down to it. 0: no clipping.
     pub clip_norm: f64,
+    /// Tensors that stay as they are: every one whose name contains one of these, such as
+    /// `embed_tokens` or `layers.0.`. AdamW turns even the faintest gradient into full steps, so
+    /// a short run pushes down the rows of all tokens that its data lacks; frozen embeddings keep
+    /// what pretraining taught about them. Weight decay does not reach frozen tensors either.
+    pub freeze: Vec<String>,
     /// Steps between checkpoints; 0: only at the end and when stopped.
     pub checkpoint_every_steps: u64,
     /// Number of newest checkpoints that stay on disk, at least 1.
@@ -89,6 +94,7 @@ impl Default for TrainSettings {
             beta2: 0.98,
             epsilon: 1e-8,
             clip_norm: 1.0,
+            freeze: Vec::new(),
             checkpoint_every_steps: 500,
             keep_checkpoints: 2,
             held_out_every_steps: 100,

@@ -4,7 +4,8 @@ use crate::pack::lay;
 use crate::plan::Corpus;
 use crate::{Averaging, Quantity, TrainError, TrainSettings};
 use diapason_flow::Tokens;
-use diapason_model::{AdamW, Device, Model, ModelError, Workspace, global_norm};
+use diapason_model::{AdamW, Device, Layout, Model, ModelError, Workspace, global_norm};
+use std::ops::Range;
 
 /// The state that steps change, beside the model.
 pub(crate) struct Stepper<'a> {
@@ -28,22 +29,27 @@ pub(crate) struct Done {
 
 impl<'a> Stepper<'a> {
     /// A fresh state for packs of at most `max_tokens` tokens.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] if `freeze` names no tensor.
     pub(crate) fn new(
         model: &Model,
         device: &'a Device,
         corpus: &'a Corpus<'a>,
         settings: &'a TrainSettings,
         max_tokens: usize,
-    ) -> Self {
+    ) -> Result<Self, TrainError> {
         let len = model.layout.len;
-        Stepper {
+        let mut optimiser = AdamW::new(settings.adamw(), len);
+        optimiser.frozen = frozen(&model.layout, &settings.freeze)?;
+        Ok(Stepper {
             device,
             corpus,
             settings,
-            optimiser: AdamW::new(settings.adamw(), len),
+            optimiser,
             workspace: Workspace::new(&model.arch, max_tokens),
             gradients: vec![0.0; len],
-        }
+        })
     }
 
     /// One update of the model from the pieces of a step, given as micro-batches.
@@ -81,6 +87,9 @@ impl<'a> Stepper<'a> {
         let (mut nats, mut gradient_norm) = (0.0, 0.0);
         for batch in batches {
             nats += self.accumulate(model, batch, scale)?;
+            for tensor in &self.optimiser.frozen {
+                self.gradients[tensor.clone()].fill(0.0);
+            }
             gradient_norm = global_norm(self.device, &self.gradients);
             if !gradient_norm.is_finite() {
                 return Err(self.non_finite(Quantity::GradientNorm, gradient_norm, batch));
@@ -122,6 +131,29 @@ impl<'a> Stepper<'a> {
         let tasks = self.corpus.tasks_of(pieces);
         TrainError::NonFinite { step: self.optimiser.step + 1, quantity, value, tasks }
     }
+}
+
+/// The stretches of the weights that stay as they are.
+///
+/// # Errors
+/// [`TrainError::Setting`] if a pattern fits no tensor.
+fn frozen(layout: &Layout, patterns: &[String]) -> Result<Vec<Range<usize>>, TrainError> {
+    let fits = |name: &str, pattern: &String| name.contains(pattern.as_str());
+    let idle = patterns
+        .iter()
+        .find(|pattern| !layout.tensors.iter().any(|tensor| fits(&tensor.name, pattern)));
+    if let Some(pattern) = idle {
+        return Err(TrainError::Setting {
+            key: "freeze",
+            value: format!("{pattern:?}"),
+            problem: "no tensor of the model has a name like it".to_owned(),
+        });
+    }
+    let tensors = layout.tensors.iter();
+    Ok(tensors
+        .filter(|tensor| patterns.iter().any(|pattern| fits(&tensor.name, pattern)))
+        .map(|tensor| tensor.range.clone())
+        .collect())
 }
 
 /// Loss weight of each target of a piece.

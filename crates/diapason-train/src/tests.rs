@@ -109,7 +109,8 @@ fn one_step(micro_batch_tokens: usize, averaging: Averaging) -> (f64, f64, Vec<f
     let before = model.weights.clone();
     let corpus = Corpus::new(&model.arch, &sequences, &settings).unwrap();
     let steps = Steps::new(&corpus, &settings);
-    let mut stepper = Stepper::new(&model, &device, &corpus, &settings, micro_batch_tokens);
+    let mut stepper =
+        Stepper::new(&model, &device, &corpus, &settings, micro_batch_tokens).unwrap();
     let done = stepper.step(&mut model, &steps.batches(1), 1e-3).unwrap();
     let moved = stepper.optimiser.first.clone();
     assert_ne!(model.weights, before);
@@ -152,12 +153,32 @@ fn averaging_weighs_tokens_or_sequences() {
 }
 
 #[test]
+fn frozen_tensors_stay_and_a_pattern_without_a_tensor_is_refused() {
+    let (device, sequences) = (Device::cpu(1), toys(5));
+    let freeze = vec!["embed_tokens".to_owned(), "layers.0.mlp".to_owned()];
+    let settings = TrainSettings { freeze, weight_decay: 0.1, ..settings() };
+    let mut model = model();
+    let before = model.weights.clone();
+    let corpus = Corpus::new(&model.arch, &sequences, &settings).unwrap();
+    let mut stepper = Stepper::new(&model, &device, &corpus, &settings, 128).unwrap();
+    stepper.step(&mut model, &[&[0, 1, 2]], 1e-3).unwrap();
+    for tensor in &model.layout.tensors {
+        let moved = model.weights[tensor.range.clone()] != before[tensor.range.clone()];
+        let frozen = tensor.name.contains("embed_tokens") || tensor.name.contains("layers.0.mlp");
+        assert_ne!(moved, frozen, "{}", tensor.name);
+    }
+    let settings = TrainSettings { freeze: vec!["lora".to_owned()], ..settings };
+    let refused = Stepper::new(&model, &device, &corpus, &settings, 128);
+    assert!(matches!(refused, Err(TrainError::Setting { key: "freeze", .. })));
+}
+
+#[test]
 fn clipping_scales_the_gradient_to_the_norm() {
     let first = |clip_norm: f64| {
         let settings = TrainSettings { clip_norm, ..settings() };
         let (mut model, device, sequences) = (model(), Device::cpu(1), toys(5));
         let corpus = Corpus::new(&model.arch, &sequences, &settings).unwrap();
-        let mut stepper = Stepper::new(&model, &device, &corpus, &settings, 128);
+        let mut stepper = Stepper::new(&model, &device, &corpus, &settings, 128).unwrap();
         let done = stepper.step(&mut model, &[&[0, 1, 2]], 1e-3).unwrap();
         let squares: f64 =
             stepper.optimiser.first.iter().map(|value| f64::from(*value).powi(2)).sum();

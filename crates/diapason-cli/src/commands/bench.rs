@@ -48,6 +48,7 @@ fn shape(name: &str) -> anyhow::Result<Shape> {
         norm_epsilon: 1e-5,
         rope_theta: 10_000.0,
         tied: true,
+        variant: diapason_model::Variant::default(),
     };
     Ok(match name {
         "quickstart" => Shape { arch: llama(160, 5, 5, 5, 448, 768), sequences: 51, tokens: 80 },

@@ -2,7 +2,7 @@
 
 use super::instance::{Instance, Told};
 use super::parameters::{Parameters, Turns};
-use crate::world::{Kind, WordPool, kinds};
+use crate::world::{Kind, WordPool};
 use diapason_flow::Stream;
 use rand::seq::IndexedRandom;
 
@@ -32,8 +32,7 @@ impl Instance for Members {
     type Outcome = &'static str;
 
     fn new(parameters: &Parameters, told: Told, stream: &mut Stream) -> Self {
-        let tuned = parameters.words != Some(WordPool::HeldOut);
-        let pool: Vec<&Kind> = kinds().iter().filter(|kind| kind.tuned == tuned).collect();
+        let pool: Vec<&Kind> = parameters.words.unwrap_or(WordPool::Training).kinds().collect();
         let kind = *pool.choose(stream).expect("both pools hold kinds");
         let candidates = if told == Told::Nothing { pool } else { vec![kind] };
         Members { kind, candidates, draws: 0 }
@@ -96,6 +95,7 @@ impl Instance for Members {
 mod tests {
     use super::super::Process;
     use super::*;
+    use crate::world::{Role, kinds};
     use diapason_flow::Streams;
 
     #[test]
@@ -112,7 +112,8 @@ mod tests {
                     .iter()
                     .find(|kind| episode.turns.iter().all(|turn| kind.holds(&turn.output)))
                     .unwrap();
-                assert!(kind.tuned && (optimal - (kind.members.len() as f64).ln()).abs() < 1e-6);
+                let uniform = (kind.members.len() as f64).ln();
+                assert!(kind.role == Role::Drawn && (optimal - uniform).abs() < 1e-6);
             }
         }
     }
@@ -125,7 +126,7 @@ mod tests {
         for index in 0..50 {
             let episode = process.episode("members", &parameters, &Streams::new(3), index);
             let holds = |kind: &Kind| episode.turns.iter().all(|turn| kind.holds(&turn.output));
-            assert!(kinds().iter().any(|kind| !kind.tuned && holds(kind)));
+            assert!(kinds().iter().any(|kind| kind.role == Role::Known && holds(kind)));
         }
     }
 }

@@ -3,10 +3,12 @@
 //! They give a base model what a tiny pretraining corpus can: which words belong together, how
 //! counts relate to "most" and "few", and that a name once met is likely to come back.
 
-use super::{Kind, WordPool, kinds, nonce_word};
+use super::{Kind, WordPool, kinds, with_article};
 use diapason_flow::Stream;
 use rand::RngExt;
 use rand::seq::{IndexedRandom, SliceRandom};
+use rand_distr::weighted::WeightedIndex;
+use rand_distr::{Distribution, Exp1};
 
 const COLORS: [&str; 9] =
     ["red", "blue", "green", "yellow", "purple", "orange", "brown", "black", "white"];
@@ -33,26 +35,35 @@ impl Default for CorpusSettings {
 pub fn document(lines: usize, stream: &mut Stream) -> String {
     let kind = kinds().choose(stream).expect("there are kinds");
     let writer: fn(&Kind, usize, &mut Stream) -> Vec<String> = match stream.random_range(0..20) {
-        0..3 => facts,
-        3..6 => listing,
-        6..11 => bags,
-        11..12 => tale,
-        12..13 => manual,
-        _ => chant,
+        0..5 => facts,
+        5..7 => listing,
+        7..11 => bags,
+        11 => manual,
+        _ => tally,
     };
     writer(kind, lines, stream).join(" ")
 }
 
+/// Statements that something is of a kind, in any of the kind's names.
 fn facts(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
-    let a_kind = kind.with_article();
-    (0..lines)
+    const MANNERS: [&str; 8] =
+        ["", "", "", "", ", in full", ", in English", ", in one word", ", not abbreviated"];
+    (0..2 * lines)
         .map(|_| {
             let member = pick(&kind.members, stream);
-            match stream.random_range(0..4) {
-                0 => format!("{member} is {a_kind}."),
-                1 => format!("Name {a_kind}: {member}."),
-                2 => format!("One of the {} is {member}.", kind.many),
-                _ => format!("{}: {member}.", capitalised(&a_kind)),
+            let name = match stream.random_range(0..=kind.also.len()) {
+                0 => &kind.one,
+                other => &kind.also[other - 1],
+            };
+            let (a_name, manner) = (with_article(name), pick(&MANNERS, stream));
+            match stream.random_range(0..7) {
+                0 => format!("{member} is {a_name}."),
+                1 => format!("Name {a_name}{manner}: {member}."),
+                2 => format!("One of the {}{manner}: {member}.", kind.many),
+                3 => format!("Any of the {}{manner}: {member}.", kind.many),
+                4 => format!("The name of one {name}{manner}: {member}."),
+                5 => format!("One {name}{manner}: {member}."),
+                _ => format!("{}{manner}: {member}.", capitalised(&a_name)),
             }
         })
         .collect()
@@ -76,36 +87,19 @@ fn listing(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
 }
 
 fn bags(_: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
-    let mut written = Vec::new();
-    while written.len() < lines {
-        let mut colors = COLORS;
-        colors.shuffle(stream);
-        let counts: Vec<(usize, &str)> = colors[..stream.random_range(2..=5)]
-            .iter()
-            .map(|color| (stream.random_range(1..=9), *color))
-            .collect();
-        let balls: Vec<String> =
-            counts.iter().map(|(count, color)| balls_of(*count, color)).collect();
-        let bag = pick(&BAGS, stream);
-        let name = pick(&NAMES, stream);
-        written.push(format!("{name} has a {bag} with {}.", balls.join(", ")));
-        for (count, color) in &counts[..2] {
-            written.push(format!("Of {color} balls there are {count}."));
-        }
-        let total: usize = counts.iter().map(|(count, _)| count).sum();
-        for _ in 0..2 {
-            let mut ball = stream.random_range(0..total);
-            let drawn = counts.iter().find(|(count, _)| {
-                let inside = ball < *count;
-                ball = ball.wrapping_sub(*count);
-                inside
-            });
-            if let Some((_, color)) = drawn {
-                written.push(format!("A ball is taken: {color}."));
-            }
-        }
-    }
-    written
+    let mut colors = COLORS;
+    colors.shuffle(stream);
+    let counts: Vec<(usize, &str)> = colors[..stream.random_range(2..=5)]
+        .iter()
+        .map(|color| (stream.random_range(1..=10), *color))
+        .collect();
+    let law = WeightedIndex::new(counts.iter().map(|(count, _)| *count)).expect("no bag is empty");
+    let balls: Vec<String> = counts.iter().map(|(count, color)| balls_of(*count, color)).collect();
+    let (last, first) = balls.split_last().expect("there are two colors or more");
+    let (bag, name) = (pick(&BAGS, stream), pick(&NAMES, stream));
+    let holds = format!("{name} has a {bag} with {} and {last}.", first.join(", "));
+    let taken = (0..2 * lines).map(|_| format!("A ball: {}.", counts[law.sample(stream)].1));
+    [holds].into_iter().chain(taken).collect()
 }
 
 fn balls_of(count: usize, color: &str) -> String {
@@ -115,25 +109,6 @@ fn balls_of(count: usize, color: &str) -> String {
 fn capitalised(words: &str) -> String {
     let mut letters = words.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
-}
-
-fn tale(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
-    let hero = nonce_word(stream);
-    let place = nonce_word(stream);
-    let friend = pick(&NAMES, stream);
-    let a_kind = kind.with_article();
-    (0..lines)
-        .map(|_| {
-            let member = pick(&kind.members, stream);
-            match stream.random_range(0..5) {
-                0 => format!("{hero} lives in {place}."),
-                1 => format!("{friend} met {hero} in {place}."),
-                2 => format!("{hero} thinks of {a_kind}: {member}."),
-                3 => format!("In {place} they call {friend} {hero}."),
-                _ => format!("{friend} said: {hero}, {hero}, {place}."),
-            }
-        })
-        .collect()
 }
 
 /// Prose about chance, in the words that people use for it.
@@ -163,18 +138,29 @@ fn manual(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
         .collect()
 }
 
-/// A few words that come back unevenly, as in songs, tallies and lists of results.
-fn chant(_: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
-    let pool = if stream.random_bool(0.6) { WordPool::Training } else { WordPool::HeldOut };
-    let words = pool.labels(stream.random_range(2..=5), stream);
-    let sung: Vec<&str> = (0..lines * stream.random_range(2..=4))
-        .map(|_| {
-            let last = stream.random_range(1..=words.len());
-            words[stream.random_range(0..last)].as_str()
-        })
-        .collect();
-    let glue = [", ", " and ", ". ", "\n\n"][stream.random_range(0..4)];
-    vec![sung.join(glue)]
+/// A few words that come back unevenly, as in songs, counts of votes and lists of results; often
+/// after a sentence that says which they are.
+fn tally(_: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
+    let count = stream.random_range(2..=4);
+    let mut words: Vec<&str> =
+        [WordPool::Training, WordPool::HeldOut].into_iter().flat_map(WordPool::words).collect();
+    let (words, _) = words.partial_shuffle(stream, count);
+    let shares: Vec<f64> = words.iter().map(|_| Exp1.sample(stream)).collect();
+    let law = WeightedIndex::new(&shares).expect("exponential draws are positive weights");
+    let drawn: Vec<&str> =
+        (0..lines * stream.random_range(2..=4)).map(|_| words[law.sample(stream)]).collect();
+    let (before, after) =
+        [("One: ", ". "), ("Next: ", ". "), ("It was ", ". "), ("", ", "), ("", "\n\n")]
+            [stream.random_range(0..5)];
+    let mut written = Vec::new();
+    if stream.random_bool(0.7) {
+        let (last, first) = words.split_last().expect("there are two words or more");
+        let openings = ["Votes for", "A wheel with", "Draws from", "There are", "Some of"];
+        written.push(format!("{} {} and {last}.", pick(&openings, stream), first.join(", ")));
+    }
+    let drawn: Vec<String> = drawn.iter().map(|word| format!("{before}{word}")).collect();
+    written.push(drawn.join(after));
+    written
 }
 
 fn pick<'items, T: AsRef<str>>(items: &'items [T], stream: &mut Stream) -> &'items str {

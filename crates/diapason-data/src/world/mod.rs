@@ -1,18 +1,30 @@
-//! The small world that `diapason quickstart` lives in: kinds of things with their members, a
-//! corpus of plain text about them for a base model, and words that exist nowhere else.
+//! The small world that `diapason quickstart` lives in: kinds of things with their members and
+//! a corpus of plain text about them for a base model.
 //!
 //! Nothing is downloaded, so the base model must learn from us what a fruit or a US state is. The
-//! corpus states facts and lists them; it never shows the format of an episode. Kinds with
-//! `tuned = false` are known from the corpus only: what tuning does to them is a held-out result.
+//! corpus states facts and lists them; it never shows the format of an episode. Some kinds are known
+//! from the corpus only: what tuning does to them is a held-out result.
 
 mod corpus;
 mod words;
 
 pub use corpus::{CorpusSettings, document};
-pub use words::{WordPool, nonce_word};
+pub use words::WordPool;
 
 use serde::Deserialize;
 use std::sync::OnceLock;
+
+/// What tuning does with a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Tuning draws its members.
+    Drawn,
+    /// Its members are labels of other processes; the last quarter of them are new labels.
+    Label,
+    /// Known from the corpus alone.
+    Known,
+}
 
 /// One kind of thing.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -22,11 +34,10 @@ pub struct Kind {
     pub one: String,
     /// Its name in the plural: `fruits`.
     pub many: String,
-    /// Whether tuning draws from it.
-    pub tuned: bool,
-    /// Whether other processes use its members too: numbers count balls, colors are drawn.
-    #[serde(default)]
-    pub elsewhere: bool,
+    /// Other names of a member's kind in the singular: `edible fruit`.
+    pub also: Vec<String>,
+    /// What tuning does with it.
+    pub role: Role,
     /// What belongs to it.
     pub members: Vec<String>,
 }
@@ -34,14 +45,19 @@ pub struct Kind {
 impl Kind {
     /// The singular with its article: `a fruit`, `an animal`.
     pub fn with_article(&self) -> String {
-        let vowel = self.one.starts_with(['a', 'e', 'i', 'o', 'A', 'E', 'I', 'O']);
-        format!("{} {}", if vowel { "an" } else { "a" }, self.one)
+        with_article(&self.one)
     }
 
     /// Whether it has this member.
     pub fn holds(&self, member: &str) -> bool {
         self.members.iter().any(|known| known == member)
     }
+}
+
+/// `a` or `an` before a name.
+fn with_article(name: &str) -> String {
+    let vowel = name.starts_with(['a', 'e', 'i', 'o', 'A', 'E', 'I', 'O']);
+    format!("{} {name}", if vowel { "an" } else { "a" })
 }
 
 /// All kinds, in the order of the list file.

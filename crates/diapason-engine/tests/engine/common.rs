@@ -24,10 +24,15 @@ pub(crate) fn model() -> Arc<Model> {
         norm_epsilon: 1e-5,
         rope_theta: 1e4,
         tied: true,
+        variant: diapason_model::Variant::default(),
     };
     let mut model = Model::random(arch, &Streams::new(11)).expect("the shape is possible");
     for spec in model.layout.tensors.clone() {
-        let factor = if spec.decays() { 0.7 } else { 4.0 };
+        let factor = match spec.decays() {
+            true if spec.name.contains("embed_tokens") => 0.22,
+            true => 0.7,
+            false => 4.0,
+        };
         model.weights[spec.range].iter_mut().for_each(|weight| *weight *= factor);
     }
     Arc::new(model)

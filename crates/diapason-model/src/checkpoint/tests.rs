@@ -1,4 +1,5 @@
 use super::*;
+use crate::Variant;
 use diapason_flow::Streams;
 use safetensors::serialize_to_file;
 use tempfile::TempDir;
@@ -17,6 +18,7 @@ fn arch(tied: bool) -> Arch {
         norm_epsilon: 1e-5,
         rope_theta: 1e4,
         tied,
+        variant: Variant::default(),
     }
 }
 
@@ -148,7 +150,7 @@ fn shards_load_as_one() {
     let first = dir.path().join("model-00000-of-00003.safetensors");
     let kept = fs::read(&first).unwrap();
     write_raw(&first, &tensors[..8]);
-    assert!(refusal(&dir).contains("is also in another shard"), "{}", refusal(&dir));
+    assert!(refusal(&dir).contains("is there twice"), "{}", refusal(&dir));
     fs::write(&first, kept).unwrap();
     fs::remove_file(dir.path().join("model-00001-of-00003.safetensors")).unwrap();
     assert!(refusal(&dir).contains("model-00001-of-00003.safetensors"), "{}", refusal(&dir));
@@ -225,4 +227,94 @@ fn bad_files_are_refused_by_path() {
     fs::remove_file(dir.path().join(CONFIG)).unwrap();
     let message = refusal(&dir);
     assert!(message.contains("cannot read `") && message.contains("config.json"), "{message}");
+}
+
+/// A tiny Gemma 3 with every tensor that its family has besides those of Llama.
+fn gemma() -> Model {
+    let family = crate::FAMILIES.iter().find(|family| family.name == "gemma3_text").unwrap();
+    let variant = Variant { query_scalar: Some(4.0), ..family.variant(8) };
+    let arch = Arch { family: family.name.to_owned(), variant, ..arch(true) };
+    let mut model = Model::random(arch, &Streams::new(5)).unwrap();
+    model.weights.iter_mut().enumerate().for_each(|(at, weight)| *weight += at as f32 * 1e-3);
+    model
+}
+
+/// A multimodal folder: the text part under `prefix`, beside parts that are not ours.
+fn multimodal_folder(prefix: &str, others: &[&str]) -> (TempDir, Model) {
+    let (dir, model) = (tempfile::tempdir().unwrap(), gemma());
+    let ids = SpecialIds { begin: Some(2), end: vec![1], pad: None };
+    let text = model.arch.to_config(&ids);
+    let config = serde_json::json!({"model_type": "gemma3", "text_config": text});
+    write_json(&dir.path().join(CONFIG), &config).unwrap();
+    let mut tensors = raw_tensors(&model, Dtype::F32);
+    for raw in &mut tensors {
+        raw.name = raw.name.replacen("model.", prefix, 1);
+    }
+    let other = |name: &&str| Raw { name: (*name).to_owned(), ..tensors[3].clone() };
+    let others: Vec<Raw> = others.iter().map(other).collect();
+    tensors.extend(others);
+    write_raw(&dir.path().join(SINGLE), &tensors);
+    (dir, model)
+}
+
+#[test]
+fn the_text_part_of_a_multimodal_checkpoint_is_loaded_in_both_layouts() {
+    for (prefix, others) in [
+        ("language_model.model.", ["vision_tower.a.weight", "multi_modal_projector.b"]),
+        ("model.language_model.", ["model.vision_tower.a.weight", "model.multi_modal_projector.b"]),
+    ] {
+        let (dir, model) = multimodal_folder(prefix, &others);
+        let loaded = Model::load(dir.path()).unwrap();
+        assert_eq!(loaded.arch, model.arch);
+        assert_eq!(loaded.weights, model.weights);
+        assert_eq!(SpecialIds::load(dir.path()).unwrap().end, [1]);
+        // Saved, it is a text model of its own.
+        let saved = tempfile::tempdir().unwrap();
+        loaded.save(saved.path(), &SpecialIds::default()).unwrap();
+        let again = Model::load(saved.path()).unwrap();
+        assert_eq!((again.arch, again.weights), (model.arch, model.weights));
+    }
+    let (dir, _) = multimodal_folder("language_model.model.", &["audio_tower.a"]);
+    assert!(refusal(&dir).contains("holds the tensor `audio_tower.a`"), "{}", refusal(&dir));
+    let twice = ["model.language_model.embed_tokens.weight"];
+    let (dir, _) = multimodal_folder("language_model.model.", &twice);
+    assert!(refusal(&dir).contains("embed_tokens.weight` is there twice"), "{}", refusal(&dir));
+    let (dir, _) = multimodal_folder("model.", &[]);
+    assert!(Model::load(dir.path()).is_ok(), "a text part that was renamed by hand");
+}
+
+/// A change of the tensor at an index.
+type Change = fn(&mut Vec<Raw>, usize);
+
+#[test]
+fn bad_tensors_of_a_family_are_refused_by_name() {
+    let refusals: [(&str, Change, &str); 4] = [
+        ("q_norm.weight", |all, at| drop(all.remove(at)), "q_norm.weight` is missing"),
+        (
+            "k_norm.weight",
+            |all, at| all[at].shape = vec![2, 2],
+            "has the shape [2, 2], expected [4]",
+        ),
+        ("post_feedforward_layernorm.weight", |all, at| drop(all.remove(at)), "is missing"),
+        (
+            "pre_feedforward_layernorm.weight",
+            |all, at| all[at].name.push('s'),
+            "pre_feedforward_layernorm.weight` is missing",
+        ),
+    ];
+    for (name, change, expected) in refusals {
+        let (dir, model) = (tempfile::tempdir().unwrap(), gemma());
+        model.save(dir.path(), &SpecialIds::default()).unwrap();
+        let mut tensors = raw_tensors(&model, Dtype::F32);
+        let at = tensors.iter().position(|raw| raw.name.ends_with(name)).unwrap();
+        change(&mut tensors, at);
+        write_raw(&dir.path().join(SINGLE), &tensors);
+        assert!(refusal(&dir).contains(expected), "{}", refusal(&dir));
+    }
+    // Weights of a Qwen2 are more than a Llama has a place for.
+    let (dir, _) = folder(true, Dtype::F32, |tensors| {
+        let name = "model.layers.0.self_attn.q_proj.bias".to_owned();
+        tensors.push(Raw { name, ..tensors[1].clone() });
+    });
+    assert!(refusal(&dir).contains("the weights belong to another family"), "{}", refusal(&dir));
 }

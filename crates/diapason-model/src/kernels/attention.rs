@@ -15,7 +15,7 @@ use std::ops::Range;
 /// Query rows of a tile: a multiple of the rows of every level's product tile but one.
 pub(super) const TILE: usize = 56;
 
-/// H, K and E.
+/// H, K and E, and what the heads of a layer look at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heads {
     /// H, query heads.
@@ -24,12 +24,33 @@ pub(crate) struct Heads {
     pub keys: usize,
     /// E, width of a head.
     pub width: usize,
+    /// What scores are multiplied by.
+    pub scale: f32,
+    /// Tokens that a token sees, itself included; `usize::MAX` where it sees all earlier ones.
+    pub window: usize,
 }
 
 impl Heads {
-    /// Those of a shape.
-    pub(crate) fn of(arch: &Arch) -> Self {
-        Heads { queries: arch.heads, keys: arch.kv_heads, width: arch.head_width }
+    /// Those of a layer.
+    pub(crate) fn of(arch: &Arch, layer: usize) -> Self {
+        let window = arch.variant.window.as_ref().filter(|window| window.layers[layer]);
+        Heads {
+            queries: arch.heads,
+            keys: arch.kv_heads,
+            width: arch.head_width,
+            scale: 1.0 / arch.variant.query_scalar.unwrap_or(arch.head_width as f32).sqrt(),
+            window: window.map_or(usize::MAX, |window| window.tokens),
+        }
+    }
+
+    /// Whether the layer looks through a window.
+    pub(crate) fn windowed(self) -> bool {
+        self.window < usize::MAX
+    }
+
+    /// The first position that the token at a position sees.
+    pub(super) fn first_seen(self, position: usize) -> usize {
+        (position + 1).saturating_sub(self.window)
     }
 
     /// Heads of a row that are rotated by position: queries and keys.
@@ -63,11 +84,6 @@ impl Heads {
 
     fn value_columns(self, kv_head: usize) -> Range<usize> {
         self.columns(self.queries + self.keys + kv_head)
-    }
-
-    /// What scores are multiplied by.
-    pub(super) fn scale(self) -> f32 {
-        1.0 / (self.width as f32).sqrt()
     }
 }
 
@@ -205,13 +221,21 @@ impl Job<'_> {
         View::new(scores, (rows.len(), rows.end), (score_stride(self.len()), 1))
     }
 
+    /// A line of scores before, inside and after the keys that its row sees.
+    fn parts<'s>(&self, row: usize, line: &'s mut [f32]) -> [&'s mut [f32]; 3] {
+        let (line, after) = line.split_at_mut(row + 1);
+        let (before, seen) = line.split_at_mut(self.heads.first_seen(row));
+        [before, seen, after]
+    }
+
     /// Softmax of each row over the keys it may see, zero beyond.
     fn softmax(&self, rows: &Range<usize>, scores: &mut [f32], log_sums: &mut [f32]) {
         let lines = scores.chunks_exact_mut(score_stride(self.len()));
         for ((row, line), log_sum) in rows.clone().zip(lines).zip(log_sums) {
-            let (seen, hidden) = line[..rows.end].split_at_mut(row + 1);
-            *log_sum = softmax_row(self.level, seen, self.heads.scale());
-            hidden.fill(0.0);
+            let [before, seen, after] = self.parts(row, &mut line[..rows.end]);
+            *log_sum = softmax_row(self.level, seen, self.heads.scale);
+            before.fill(0.0);
+            after.fill(0.0);
         }
     }
 
@@ -287,13 +311,14 @@ impl Job<'_> {
         let stride = score_stride(self.len());
         let lines = scores.chunks_exact_mut(stride).zip(d_scores.chunks_exact_mut(stride));
         for ((index, row), (line, d_line)) in rows.clone().enumerate().zip(lines) {
-            let (seen, hidden) = line[..rows.end].split_at_mut(row + 1);
-            let (d_seen, d_hidden) = d_line[..rows.end].split_at_mut(row + 1);
-            softmax_again(self.level, seen, self.heads.scale(), log_sums[row]);
+            let [before, seen, after] = self.parts(row, &mut line[..rows.end]);
+            let [d_before, d_seen, d_after] = self.parts(row, &mut d_line[..rows.end]);
+            softmax_again(self.level, seen, self.heads.scale, log_sums[row]);
             let (out, d_out) = (out.row(index), d_out.row(index));
-            score_gradient_row(self.level, d_seen, seen, out, d_out, self.heads.scale());
-            hidden.fill(0.0);
-            d_hidden.fill(0.0);
+            score_gradient_row(self.level, d_seen, seen, out, d_out, self.heads.scale);
+            for hidden in [before, after, d_before, d_after] {
+                hidden.fill(0.0);
+            }
         }
     }
 }

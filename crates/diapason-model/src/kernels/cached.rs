@@ -54,6 +54,16 @@ pub(crate) fn attend_cached(device: &Device, heads: Heads, out: &mut [f32], read
     });
 }
 
+/// What rows of a tile see of one node.
+struct Sight<'a> {
+    rows: Range<usize>,
+    /// Position of the first token in sight.
+    start: usize,
+    slots: &'a [u32],
+    /// Whether no row sees anything before it.
+    begins: bool,
+}
+
 struct CachedTile<'a> {
     level: Level,
     heads: Heads,
@@ -85,13 +95,18 @@ impl CachedTile<'_> {
         self.sizes().iter().sum()
     }
 
-    /// Every node that rows of the tile see: those rows, and how many of its keys they need.
-    fn nodes(&self) -> impl Iterator<Item = (&Visible<'_>, Range<usize>, usize)> {
+    /// Every node that rows of the tile see, after those above it.
+    fn nodes(&self) -> impl Iterator<Item = Sight<'_>> {
         self.reading.nodes.iter().filter_map(|node| {
             let rows = node.rows.start.max(self.rows.start)..node.rows.end.min(self.rows.end);
-            let furthest = self.reading.positions.get(rows.clone())?.iter().max()?;
-            let keys = node.slots.len().min(*furthest as usize + 1 - node.start);
-            Some((node, rows, keys))
+            let positions = self.reading.positions.get(rows.clone())?;
+            let (nearest, furthest) = (*positions.iter().min()?, *positions.iter().max()?);
+            let first = self.heads.first_seen(nearest as usize);
+            let start = first.max(node.start);
+            let end = (furthest as usize + 1).min(node.start + node.slots.len());
+            let slots = node.slots.get(start - node.start..end.saturating_sub(node.start))?;
+            let begins = node.start <= first;
+            (!slots.is_empty()).then_some(Sight { rows, start, slots, begins })
         })
     }
 
@@ -122,16 +137,15 @@ impl CachedTile<'_> {
         let shape = (self.reading.positions.len(), row_width);
         let queries = View::new(self.reading.qkv, shape, (row_width, 1));
         let shared = SharedMut::new(scores);
-        for (node, rows, keys) in self.nodes() {
-            let view = self.slots(self.reading.keys, &node.slots[..keys], gathered);
+        for Sight { rows, start, slots, .. } in self.nodes() {
+            let view = self.slots(self.reading.keys, slots, gathered);
             let packed = Packed::of(self.level, view.transposed(), packed);
             for (index, head) in self.heads.group(self.kv_head).enumerate() {
                 let line = index * self.rows.len() + rows.start - self.rows.start;
                 // SAFETY: the scores are this task's own.
-                let out =
-                    unsafe { Out::new(shared, line * self.stride() + node.start, self.stride()) };
+                let out = unsafe { Out::new(shared, line * self.stride() + start, self.stride()) };
                 let queries = queries.part(rows.clone(), head * width..(head + 1) * width);
-                multiply_packed(self.level, out, queries, (packed, keys), false, panel);
+                multiply_packed(self.level, out, queries, (packed, slots.len()), false, panel);
             }
         }
     }
@@ -139,9 +153,11 @@ impl CachedTile<'_> {
     fn softmax(&self, scores: &mut [f32]) {
         let positions = self.reading.positions[self.rows.clone()].iter().cycle();
         for (line, position) in scores.chunks_exact_mut(self.stride()).zip(positions) {
-            let (seen, hidden) = line.split_at_mut(*position as usize + 1);
-            softmax_row(self.level, seen, self.heads.scale());
-            hidden.fill(0.0);
+            let (line, after) = line.split_at_mut(*position as usize + 1);
+            let (before, seen) = line.split_at_mut(self.heads.first_seen(*position as usize));
+            softmax_row(self.level, seen, self.heads.scale);
+            before.fill(0.0);
+            after.fill(0.0);
         }
     }
 
@@ -156,19 +172,18 @@ impl CachedTile<'_> {
         let (width, out_width) = (self.heads.width, self.heads.out_width());
         let lines = (scores.len() / self.stride(), self.stride());
         let weights = View::new(scores, lines, (self.stride(), 1));
-        for (node, rows, keys) in self.nodes() {
-            let view = self.slots(self.reading.values, &node.slots[..keys], gathered);
+        for Sight { rows, start, slots, begins } in self.nodes() {
+            let view = self.slots(self.reading.values, slots, gathered);
             let packed = Packed::of(self.level, view, packed);
             for (index, head) in self.heads.group(self.kv_head).enumerate() {
                 let line = index * self.rows.len() + rows.start - self.rows.start;
-                let columns = node.start..node.start + keys;
+                let columns = start..start + slots.len();
                 let weights = weights.part(line..line + rows.len(), columns);
                 // SAFETY: tasks have disjoint rows or heads.
                 let out =
                     unsafe { Out::new(out, rows.start * out_width + head * width, out_width) };
-                // The first node of a chain starts the sums, the others go on with them.
-                let goes_on = node.start > 0;
-                multiply_packed(self.level, out, weights, (packed, width), goes_on, panel);
+                // The first node in sight starts the sums, the others go on with them.
+                multiply_packed(self.level, out, weights, (packed, width), !begins, panel);
             }
         }
     }

@@ -1,6 +1,5 @@
-//! Loops over rows without sums across columns: lookups, the gated activation, AdamW.
+//! Loops over rows without sums across columns: lookups, sums over rows, AdamW.
 
-use super::exp::exp;
 use super::{SharedMut, vectorised};
 use crate::Device;
 use std::ops::Range;
@@ -50,63 +49,52 @@ pub(crate) fn add_rows_to_table(
     });
 }
 
-/// `out [N, M] = silu(gate) · up` of `gate_up [N, 2M]`.
-pub(crate) fn swiglu(device: &Device, out: &mut [f32], gate_up: &[f32], width: usize) {
-    let shared = SharedMut::new(out);
-    device.each_range(gate_up.len() / (2 * width), 8, |rows, _| {
+/// `values *= factor`
+pub(crate) fn scale(device: &Device, values: &mut [f32], factor: f32) {
+    let len = values.len();
+    let shared = SharedMut::new(values);
+    device.each_range(len, PIECE, |part, _| {
+        // SAFETY: tasks have disjoint parts.
+        let part = unsafe { shared.slice(part.start, part.len()) };
+        for value in part {
+            *value *= factor;
+        }
+    });
+}
+
+/// `target += more`
+pub(crate) fn add(device: &Device, target: &mut [f32], more: &[f32]) {
+    assert_eq!(target.len(), more.len(), "what is added has the same shape");
+    let shared = SharedMut::new(target);
+    device.each_range(more.len(), PIECE, |part, _| {
+        // SAFETY: tasks have disjoint parts.
+        let target = unsafe { shared.slice(part.start, part.len()) };
+        target.iter_mut().zip(&more[part]).for_each(|(target, more)| *target += more);
+    });
+}
+
+/// Every row of `rows [N, width]` becomes `row`.
+pub(crate) fn repeat_row(device: &Device, rows: &mut [f32], row: &[f32]) {
+    let count = rows.len() / row.len();
+    let shared = SharedMut::new(rows);
+    device.each_range(count, 64, |part, _| {
         // SAFETY: tasks have disjoint rows.
-        let out = unsafe { shared.slice(rows.start * width, rows.len() * width) };
-        let gate_up = &gate_up[rows.start * 2 * width..rows.end * 2 * width];
-        swiglu_rows(device.level(), out, gate_up, width);
+        let part = unsafe { shared.slice(part.start * row.len(), part.len() * row.len()) };
+        part.chunks_exact_mut(row.len()).for_each(|target| target.copy_from_slice(row));
     });
 }
 
-vectorised! {
-    fn swiglu_rows(out: &mut [f32], gate_up: &[f32], width: usize) -> () {
-        for (out, both) in out.chunks_exact_mut(width).zip(gate_up.chunks_exact(2 * width)) {
-            let (gate, up) = both.split_at(width);
-            for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-                *out = gate / (1.0 + exp(-gate)) * up;
-            }
-        }
-    }
-}
-
-/// Takes the gradient of [`swiglu`]'s result in `hidden [N, M]`, turns `gate_up [N, 2M]` into its
-/// gradient, and leaves the result itself in `hidden`: the backward pass needs it once more.
-pub(crate) fn swiglu_backward(
-    device: &Device,
-    gate_up: &mut [f32],
-    hidden: &mut [f32],
-    width: usize,
-) {
-    let rows = hidden.len() / width;
-    let (gate_up, hidden) = (SharedMut::new(gate_up), SharedMut::new(hidden));
-    device.each_range(rows, 8, |rows, _| {
-        for row in rows {
-            // SAFETY: tasks have disjoint rows.
-            let both = unsafe { gate_up.slice(row * 2 * width, 2 * width) };
-            // SAFETY: as above.
-            let hidden = unsafe { hidden.slice(row * width, width) };
-            let (gate, up) = both.split_at_mut(width);
-            swiglu_backward_row(device.level(), gate, up, hidden);
+/// `sums += Σ rows`, the rows in order: each thread takes some columns.
+pub(crate) fn add_row_sums(device: &Device, sums: &mut [f32], rows: &[f32]) {
+    let width = sums.len();
+    let shared = SharedMut::new(sums);
+    device.each_range(width, 64, |columns, _| {
+        // SAFETY: tasks have disjoint columns.
+        let sums = unsafe { shared.slice(columns.start, columns.len()) };
+        for row in rows.chunks_exact(width) {
+            sums.iter_mut().zip(&row[columns.clone()]).for_each(|(sum, value)| *sum += value);
         }
     });
-}
-
-vectorised! {
-    /// One row at a time, so that the three buffers are known not to overlap.
-    fn swiglu_backward_row(gate: &mut [f32], up: &mut [f32], hidden: &mut [f32]) -> () {
-        for ((gate, up), hidden) in gate.iter_mut().zip(up).zip(hidden) {
-            let sigmoid = 1.0 / (1.0 + exp(-*gate));
-            let silu = *gate * sigmoid;
-            let slope = sigmoid * (1.0 + *gate * (1.0 - sigmoid));
-            let (d_out, result) = (*hidden, silu * *up);
-            *gate = d_out * *up * slope;
-            *up = d_out * silu;
-            *hidden = result;
-        }
-    }
 }
 
 /// Constants of one AdamW update of a stretch of weights.

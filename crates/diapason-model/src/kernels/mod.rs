@@ -8,6 +8,8 @@ mod attention;
 mod cached;
 mod elementwise;
 mod exp;
+mod gated;
+mod head_norm;
 mod loss;
 mod norm;
 mod pack;
@@ -22,14 +24,16 @@ mod tile;
 pub(crate) use attention::{Attended, Heads, attend, attend_backward};
 pub(crate) use cached::{Reading, Visible, attend_cached};
 pub(crate) use elementwise::{
-    AdamWBuffers, AdamWConstants, adamw_update, add_rows_to_table, gather_rows, square_sum, swiglu,
-    swiglu_backward,
+    AdamWBuffers, AdamWConstants, adamw_update, add, add_row_sums, add_rows_to_table, gather_rows,
+    repeat_row, scale, square_sum,
 };
+pub(crate) use gated::{gated, gated_backward};
+pub(crate) use head_norm::{RawHeads, head_norm_partial_len, norm_heads, norm_heads_backward};
 pub(crate) use loss::{Target, cross_entropy};
-pub(crate) use norm::{NormGradients, norm, norm_backward, norm_partial_len};
+pub(crate) use norm::{NormGradients, NormWeight, norm, norm_backward, norm_partial_len};
 pub(crate) use pack::View;
 pub(crate) use product::product;
-pub(crate) use rope::Rope;
+pub(crate) use rope::Ropes;
 pub(crate) use shared::SharedMut;
 
 /// The vector instructions of a machine.

@@ -5,23 +5,31 @@ use super::{SharedMut, vectorised};
 use crate::Device;
 
 /// Rows that one partial sum of the weight's gradient covers.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
+
+/// The weight of a norm: rows are multiplied by `offset + w`.
+#[derive(Clone, Copy)]
+pub(crate) struct NormWeight<'a> {
+    /// `[D]`
+    pub w: &'a [f32],
+    pub offset: f32,
+    pub epsilon: f32,
+}
 
 /// Elements of the partial sums that [`norm_backward`] needs for `rows` rows.
 pub(crate) fn norm_partial_len(rows: usize, width: usize) -> usize {
     rows.div_ceil(BLOCK) * width
 }
 
-/// `out = x / rms(x) · w` row by row, and `inverse_rms [N]`.
+/// `out = x / rms(x) · (offset + w)` row by row, and `inverse_rms [N]`.
 pub(crate) fn norm(
     device: &Device,
     out: &mut [f32],
     inverse_rms: &mut [f32],
     x: &[f32],
-    w: &[f32],
-    epsilon: f32,
+    weight: NormWeight<'_>,
 ) {
-    let width = w.len();
+    let width = weight.w.len();
     let (out, inverse) = (SharedMut::new(out), SharedMut::new(inverse_rms));
     device.each_range(x.len() / width, 32, |rows, _| {
         // SAFETY: tasks have disjoint rows.
@@ -29,19 +37,25 @@ pub(crate) fn norm(
         // SAFETY: as above.
         let inverse = unsafe { inverse.slice(rows.start, rows.len()) };
         let x = &x[rows.start * width..rows.end * width];
-        norm_rows(device.level(), out, inverse, x, w, epsilon);
+        norm_rows(device.level(), out, inverse, x, weight);
     });
 }
 
 vectorised! {
-    fn norm_rows(out: &mut [f32], inverse_rms: &mut [f32], x: &[f32], w: &[f32], epsilon: f32) -> () {
+    pub(super) fn norm_rows(
+        out: &mut [f32],
+        inverse_rms: &mut [f32],
+        x: &[f32],
+        weight: NormWeight<'_>,
+    ) -> () {
+        let NormWeight { w, offset, epsilon } = weight;
         let width = w.len();
         let rows = out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(inverse_rms);
         for ((out, x), inverse) in rows {
             let mean = sum_pairs(x, x, |a, b| a * b) / width as f32;
             *inverse = 1.0 / (mean + epsilon).sqrt();
             for ((out, x), w) in out.iter_mut().zip(x).zip(w) {
-                *out = x * *inverse * w;
+                *out = x * *inverse * (offset + w);
             }
         }
     }
@@ -64,9 +78,9 @@ pub(crate) fn norm_backward(
     out: &[f32],
     x: &[f32],
     inverse_rms: &[f32],
-    w: &[f32],
+    weight: NormWeight<'_>,
 ) {
-    let (width, count) = (w.len(), inverse_rms.len());
+    let (width, count) = (weight.w.len(), inverse_rms.len());
     let blocks = count.div_ceil(BLOCK);
     let partial = &mut partial[..blocks * width];
     let (d_x, shared) = (SharedMut::new(d_x), SharedMut::new(partial));
@@ -78,8 +92,9 @@ pub(crate) fn norm_backward(
             let d_x = unsafe { d_x.slice(elements.start, elements.len()) };
             // SAFETY: as above.
             let d_w = unsafe { shared.slice(block * width, width) };
+            d_w.fill(0.0);
             let (out, x) = (&out[elements.clone()], &x[elements]);
-            norm_backward_rows(device.level(), d_x, d_w, out, x, &inverse_rms[rows], w);
+            norm_backward_rows(device.level(), (d_x, d_w), out, x, &inverse_rms[rows], weight);
         }
     });
     for partial in partial.chunks_exact(width) {
@@ -88,23 +103,23 @@ pub(crate) fn norm_backward(
 }
 
 vectorised! {
-    fn norm_backward_rows(
-        d_x: &mut [f32],
-        d_w: &mut [f32],
+    /// Adds to the gradients of x and of w.
+    pub(super) fn norm_backward_rows(
+        gradients: (&mut [f32], &mut [f32]),
         d_out: &[f32],
         x: &[f32],
         inverse_rms: &[f32],
-        w: &[f32],
+        weight: NormWeight<'_>,
     ) -> () {
+        let ((d_x, d_w), NormWeight { w, offset, .. }) = (gradients, weight);
         let width = w.len();
-        d_w.fill(0.0);
         let rows = d_x.chunks_exact_mut(width).zip(d_out.chunks_exact(width));
         for ((d_x, d_out), (x, inverse)) in rows.zip(x.chunks_exact(width).zip(inverse_rms)) {
-            let dot = sum_triples(d_out, x, w);
+            let dot = sum_triples(d_out, x, w, |d_out, x, w| d_out * x * (offset + w));
             let pull = dot * inverse * inverse * inverse / width as f32;
             let values = d_out.iter().zip(x).zip(w);
             for ((d_x, d_w), ((d_out, x), w)) in d_x.iter_mut().zip(d_w.iter_mut()).zip(values) {
-                *d_x += d_out * w * inverse - x * pull;
+                *d_x += d_out * (offset + w) * inverse - x * pull;
                 *d_w += d_out * x * inverse;
             }
         }

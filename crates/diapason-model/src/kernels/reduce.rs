@@ -26,9 +26,14 @@ pub(super) fn sum_pairs(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f3
     fold(lanes)
 }
 
-/// Σ a · b · c over three rows of equal length.
+/// Σ f(a, b, c) over three rows of equal length.
 #[inline(always)]
-pub(super) fn sum_triples(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
+pub(super) fn sum_triples(
+    a: &[f32],
+    b: &[f32],
+    c: &[f32],
+    f: impl Fn(f32, f32, f32) -> f32,
+) -> f32 {
     assert!(a.len() == b.len() && b.len() == c.len(), "rows agree in length");
     let mut lanes = [0.0_f32; LANES];
     let (a, a_rest) = a.as_chunks::<LANES>();
@@ -36,11 +41,11 @@ pub(super) fn sum_triples(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
     let (c, c_rest) = c.as_chunks::<LANES>();
     for ((a, b), c) in a.iter().zip(b).zip(c) {
         for j in 0..LANES {
-            lanes[j] += a[j] * b[j] * c[j];
+            lanes[j] += f(a[j], b[j], c[j]);
         }
     }
     for (lane, ((a, b), c)) in lanes.iter_mut().zip(a_rest.iter().zip(b_rest).zip(c_rest)) {
-        *lane += a * b * c;
+        *lane += f(*a, *b, *c);
     }
     fold(lanes)
 }

@@ -1,7 +1,7 @@
 //! Rotary position embedding (Su et al. 2021) in the half-split form of Hugging Face.
 
 use super::{SharedMut, vectorised};
-use crate::{Arch, Device};
+use crate::{Arch, Device, RopeScaling};
 
 /// Cosines and sines of every position and frequency.
 pub(crate) struct Rope {
@@ -12,24 +12,83 @@ pub(crate) struct Rope {
     head_width: usize,
 }
 
-impl Rope {
-    /// The table of the first `positions` positions. Angles are rounded to f32 as in the reference
-    /// implementation, so that long contexts agree with it.
+/// The tables of a model: one, or two where windowed layers have a base of their own.
+pub(crate) struct Ropes {
+    tables: Vec<Rope>,
+}
+
+impl Ropes {
+    /// The tables of the first `positions` positions.
     pub(crate) fn new(arch: &Arch, positions: usize) -> Self {
-        let half = arch.head_width / 2;
+        let mut tables = vec![Rope::new(
+            &scaled(frequencies(arch.rope_theta, arch.head_width), arch.variant.rope_scaling),
+            positions,
+        )];
+        let window = arch.variant.window.as_ref();
+        if let Some(theta) = window.and_then(|window| window.rope_theta) {
+            tables.push(Rope::new(&frequencies(theta, arch.head_width), positions));
+        }
+        Ropes { tables }
+    }
+
+    /// The table of a layer that looks through a window, or of one that does not.
+    pub(crate) fn of(&self, windowed: bool) -> &Rope {
+        let own = self.tables.get(1).filter(|_| windowed);
+        own.unwrap_or(&self.tables[0])
+    }
+}
+
+/// Radians a token of every pair of a head, `[E / 2]`.
+fn frequencies(theta: f32, head_width: usize) -> Vec<f32> {
+    let exponent = |i: usize| (2 * i) as f32 / head_width as f32;
+    (0..head_width / 2).map(|i| 1.0 / theta.powf(exponent(i))).collect()
+}
+
+/// Frequencies after scaling, in the arithmetic of the reference implementation.
+fn scaled(mut frequencies: Vec<f32>, scaling: RopeScaling) -> Vec<f32> {
+    match scaling {
+        RopeScaling::None => {}
+        RopeScaling::Linear { factor } => {
+            for frequency in &mut frequencies {
+                *frequency /= factor;
+            }
+        }
+        RopeScaling::Llama3 {
+            factor,
+            low_frequency_factor: low,
+            high_frequency_factor: high,
+            original_context,
+        } => {
+            let context = original_context as f32;
+            for frequency in &mut frequencies {
+                let wave = std::f32::consts::TAU / *frequency;
+                if wave > context / low {
+                    *frequency /= factor;
+                } else if wave >= context / high {
+                    let kept = (context / wave - low) / (high - low);
+                    *frequency = (1.0 - kept) * *frequency / factor + kept * *frequency;
+                }
+            }
+        }
+    }
+    frequencies
+}
+
+impl Rope {
+    /// The table of some frequencies. Angles are rounded to f32 as in the reference
+    /// implementation, so that long contexts agree with it.
+    fn new(frequencies: &[f32], positions: usize) -> Self {
+        let half = frequencies.len();
         let mut cosines = Vec::with_capacity(positions * half);
         let mut sines = Vec::with_capacity(positions * half);
-        let frequencies: Vec<f32> = (0..half)
-            .map(|i| 1.0 / arch.rope_theta.powf((2 * i) as f32 / arch.head_width as f32))
-            .collect();
         for position in 0..positions {
-            for frequency in &frequencies {
+            for frequency in frequencies {
                 let angle = f64::from(position as f32 * frequency);
                 cosines.push(angle.cos() as f32);
                 sines.push(angle.sin() as f32);
             }
         }
-        Rope { cosines, sines, head_width: arch.head_width }
+        Rope { cosines, sines, head_width: 2 * half }
     }
 
     /// Rotates the first `heads` heads of each row of `rows [N, width]` by its position; backwards

@@ -3,7 +3,7 @@
 use super::pack::View;
 use super::product::{Out, PRODUCT_SCRATCH, multiply, product};
 use super::*;
-use crate::Device;
+use crate::{Activation, Device};
 
 fn levels() -> Vec<Level> {
     let mut levels = vec![Level::Baseline];
@@ -146,6 +146,56 @@ fn cross_entropy_and_its_gradient_are_those_of_plain_softmax() {
             let hot = f64::from(u8::from(id == target.id as usize));
             let expected = 0.3 * f64::from(target.weight) * (f64::from(*x).exp() / sum - hot);
             assert!((f64::from(gradient[r * vocabulary + id]) - expected).abs() < 1e-6);
+        }
+    }
+}
+
+/// An activation in double precision.
+fn activated(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::Silu => x / (1.0 + (-x).exp()),
+        Activation::GeluTanh => {
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+            0.5 * x * (1.0 + inner.tanh())
+        }
+    }
+}
+
+#[test]
+fn gated_activations_and_their_slopes_are_those_of_the_formulas_at_every_level() {
+    let (rows, width) = (11, 37);
+    let gate_up: Vec<f32> = numbers(rows * 2 * width, 10).iter().map(|x| x * 12.0).collect();
+    let d_out = numbers(rows * width, 11);
+    for activation in [Activation::Silu, Activation::GeluTanh] {
+        let results = levels().into_iter().map(|level| {
+            let device = Device::with_level(2, level);
+            let mut out = vec![0.0; rows * width];
+            gated(&device, &mut out, &gate_up, width, activation);
+            let (mut gradient, mut hidden) = (gate_up.clone(), d_out.clone());
+            gated_backward(&device, &mut gradient, &mut hidden, width, activation);
+            (out, gradient, hidden)
+        });
+        let results: Vec<_> = results.collect();
+        let (out, gradient, again) = &results[0];
+        for (other_out, other_gradient, other_again) in &results[1..] {
+            assert_eq!(bits(out), bits(other_out));
+            assert_eq!(bits(gradient), bits(other_gradient));
+            assert_eq!(bits(again), bits(other_again));
+        }
+        let near = |found: f32, expected: f64| {
+            let error = (f64::from(found) - expected).abs();
+            assert!(error < 2e-6 * (1.0 + expected.abs()), "{found} for {expected}");
+        };
+        for index in 0..rows * width {
+            let at = index / width * 2 * width + index % width;
+            let [gate, up, d] = [gate_up[at], gate_up[at + width], d_out[index]].map(f64::from);
+            let value = activated(activation, gate);
+            let above = activated(activation, gate + 1e-6);
+            let slope = (above - activated(activation, gate - 1e-6)) / 2e-6;
+            near(out[index], value * up);
+            near(again[index], value * up);
+            near(gradient[at], d * up * slope);
+            near(gradient[at + width], d * value);
         }
     }
 }

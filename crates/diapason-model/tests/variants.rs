@@ -1,0 +1,283 @@
+//! Every family against the twin and against itself in other company: what is a test of plain
+//! Llama in `decoder.rs` holds for each of them.
+
+mod reference;
+
+use diapason_flow::{Pack, Streams};
+use diapason_model::{
+    Arch, Cache, Device, FAMILIES, Feed, Layout, Model, RopeScaling, Variant, Want, Window,
+    Workspace,
+};
+use rand::{Rng, RngExt};
+
+const LLAMA3: RopeScaling = RopeScaling::Llama3 {
+    factor: 8.0,
+    low_frequency_factor: 1.0,
+    high_frequency_factor: 4.0,
+    original_context: 48,
+};
+
+/// A small shape of a family; `window` tokens in all layers but the last.
+fn arch(family: &str, window: Option<usize>, rope_scaling: RopeScaling) -> Arch {
+    let (width, layers) = (12, 2);
+    let gemma = family == "gemma3_text";
+    let family = FAMILIES.iter().find(|row| row.name == family).expect("a known family");
+    let window = window.map(|tokens| Window {
+        tokens,
+        layers: (1..=layers).map(|number| number < layers).collect(),
+        rope_theta: gemma.then_some(20.0),
+    });
+    Arch {
+        family: family.name.to_owned(),
+        width,
+        layers,
+        heads: 4,
+        kv_heads: 2,
+        head_width: 6,
+        mlp_width: 10,
+        vocabulary: 23,
+        context: 300,
+        norm_epsilon: 1e-5,
+        rope_theta: 100.0,
+        tied: gemma,
+        variant: Variant {
+            query_scalar: gemma.then_some(10.0),
+            rope_scaling,
+            window,
+            ..family.variant(width)
+        },
+    }
+}
+
+fn archs(window: usize) -> Vec<Arch> {
+    vec![
+        arch("llama", None, LLAMA3),
+        arch("llama", None, RopeScaling::Linear { factor: 3.0 }),
+        arch("qwen2", Some(window), RopeScaling::None),
+        arch("qwen3", None, RopeScaling::None),
+        arch("qwen3", Some(window), LLAMA3),
+        arch("gemma3_text", Some(window), RopeScaling::Linear { factor: 8.0 }),
+        arch("gemma3_text", None, RopeScaling::None),
+    ]
+}
+
+fn model(arch: &Arch) -> Model {
+    let mut stream = Streams::new(5).stream("weights", 0);
+    let len = Layout::of(arch).len;
+    let weights = (0..len).map(|_| stream.random_range(-0.6..0.6_f32)).collect();
+    Model::new(arch.clone(), weights).expect("as many weights as the layout has")
+}
+
+fn ids(count: usize, index: u64) -> Vec<u32> {
+    let mut stream = Streams::new(5).stream("ids", index);
+    (0..count).map(|_| stream.next_u32() % 23).collect()
+}
+
+fn pack(lengths: &[usize]) -> Pack {
+    let mut pack = Pack::new();
+    for (index, length) in lengths.iter().enumerate() {
+        pack.push_weighted(&ids(*length, index as u64), |at| [1.0, 0.5, 0.0][at % 3]);
+    }
+    pack
+}
+
+fn learn(model: &Model, pack: &Pack, threads: usize) -> (f64, Vec<f32>) {
+    let mut workspace = Workspace::new(&model.arch, pack.len() + 3);
+    let mut gradients = vec![0.0; model.layout.len];
+    let device = Device::cpu(threads);
+    let loss = model.loss_and_gradients(&device, pack, 1.0, &mut workspace, &mut gradients);
+    (loss.expect("the pack fits").nats, gradients)
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+#[test]
+fn loss_and_every_gradient_are_those_of_the_twin() {
+    for arch in archs(3) {
+        let (model, pack) = (model(&arch), pack(&[5, 1, 9]));
+        let (nats, gradients) = learn(&model, &pack, 2);
+        let weights: Vec<f64> = model.weights.iter().map(|w| f64::from(*w)).collect();
+        let expected = reference::nats(&arch, &weights, &pack);
+        assert!((nats - expected).abs() < 1e-4, "{nats} for {expected}: {arch:?}");
+        let expected = reference::gradient(&arch, &weights, &pack);
+        for spec in &model.layout.tensors {
+            let (found, expected) = (&gradients[spec.range.clone()], &expected[spec.range.clone()]);
+            let pairs = found.iter().zip(expected);
+            let error: f64 = pairs.map(|(a, b)| (f64::from(*a) - b).powi(2)).sum();
+            let size: f64 = expected.iter().map(|b| b * b).sum();
+            assert!(size > 0.0, "{} has a gradient", spec.name);
+            let relative = (error / size).sqrt();
+            // A bias on keys moves all scores of a row alike but for rotation: its gradient is small.
+            assert!(relative < 1e-4, "{} of {}: {relative:e}", spec.name, arch.family);
+        }
+    }
+}
+
+/// Slopes along the gradient and along a random direction, at shapes with several tiles of rows
+/// and blocks of sums, where single differences would take hours.
+#[test]
+fn gradients_of_longer_segments_are_those_of_the_twin() {
+    for arch in archs(40) {
+        let mut model = model(&arch);
+        model.weights.iter_mut().for_each(|weight| *weight *= 0.7);
+        let pack = pack(&[61, 20, 118]);
+        let (nats, gradients) = learn(&model, &pack, 2);
+        let weights: Vec<f64> = model.weights.iter().map(|w| f64::from(*w)).collect();
+        let expected = reference::nats(&arch, &weights, &pack);
+        assert!((nats / expected - 1.0).abs() < 1e-6, "{nats} for {expected}");
+        let mut stream = Streams::new(5).stream("directions", 0);
+        for spec in &model.layout.tensors {
+            let gradient: Vec<f64> =
+                gradients[spec.range.clone()].iter().map(|g| f64::from(*g)).collect();
+            let random = gradient.iter().map(|_| stream.random_range(-1.0..1.0)).collect();
+            for direction in [gradient.clone(), random] {
+                let size = direction.iter().map(|x| x * x).sum::<f64>().sqrt();
+                let [above, below] = [1e-4, -1e-4].map(|step| {
+                    let mut weights = weights.clone();
+                    for (weight, x) in weights[spec.range.clone()].iter_mut().zip(&direction) {
+                        *weight += step * x / size;
+                    }
+                    reference::nats(&arch, &weights, &pack)
+                });
+                let slope = (above - below) / 2e-4;
+                let found: f64 = gradient.iter().zip(&direction).map(|(g, x)| g * x / size).sum();
+                let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+                let difference = (slope - found).abs();
+                assert!(
+                    difference < 1e-4 * norm + 1e-6,
+                    "{} of {}: {found} for {slope}",
+                    spec.name,
+                    arch.family
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    for arch in archs(50) {
+        let (model, pack) = (model(&arch), pack(&[70, 3, 129, 64]));
+        let (nats, gradients) = learn(&model, &pack, 1);
+        let (other, other_gradients) = learn(&model, &pack, 3);
+        assert_eq!(nats.to_bits(), other.to_bits());
+        assert!(bits(&gradients) == bits(&other_gradients), "{arch:?}");
+    }
+}
+
+/// Bits of the logits of every token of a sequence in one pack of its own.
+fn whole(model: &Model, ids: &[u32]) -> Vec<Vec<u32>> {
+    let mut pack = Pack::new();
+    pack.push_weighted(ids, |_| 1.0);
+    let mut workspace = Workspace::forward_only(&model.arch, ids.len());
+    let rows: Vec<usize> = (0..ids.len()).collect();
+    let mut all = Vec::new();
+    let mut each = |_: usize, logits: &[f32]| all.push(bits(logits));
+    let done = model.logits(&Device::cpu(1), &pack, &rows, &mut workspace, &mut each);
+    done.expect("the pack fits");
+    all
+}
+
+#[test]
+fn a_cache_gives_the_bits_of_the_whole_however_the_tokens_are_split() {
+    let ids = ids(150, 9);
+    for arch in [1, 7, 60, 200].into_iter().flat_map(archs) {
+        let model = model(&arch);
+        let expected = whole(&model, &ids);
+        for (threads, pieces) in [(1, vec![150]), (2, vec![70, 1, 56, 2, 1, 20])] {
+            let device = Device::cpu(threads);
+            let mut cache = Cache::new(&arch, 200);
+            let mut workspace = Workspace::forward_only(&arch, 150);
+            let (mut found, mut rest) = (Vec::new(), &ids[..]);
+            let node = cache.branch(None).unwrap();
+            for piece in pieces {
+                let (now, later) = rest.split_at(piece);
+                let feed = [Feed { node, ids: now, want: Want::All }];
+                let mut each = |_: usize, _: usize, logits: &[f32]| found.push(bits(logits));
+                model.extend(&device, &mut cache, &feed, &mut workspace, &mut each).unwrap();
+                rest = later;
+            }
+            assert!(found == expected, "{arch:?}");
+        }
+    }
+}
+
+/// Windows that end inside a prompt, at its edge, and inside a branch; branches of many depths in
+/// one tile, some of which see nothing of the prompt any more.
+#[test]
+fn branches_give_the_bits_of_their_own_whole_in_any_company() {
+    let prompt = ids(33, 1);
+    let tails: Vec<Vec<u32>> = [5, 1, 66, 12].map(|len| ids(len, len as u64)).to_vec();
+    for arch in [4, 12, 30, 80].into_iter().flat_map(archs) {
+        let model = model(&arch);
+        let device = Device::cpu(2);
+        let mut cache = Cache::new(&arch, 400);
+        let mut workspace = Workspace::forward_only(&arch, 300);
+        let root = cache.branch(None).unwrap();
+        let nodes: Vec<_> = tails.iter().map(|_| cache.branch(Some(root)).unwrap()).collect();
+        let below = cache.branch(Some(nodes[2])).unwrap();
+        let mut feeds = vec![Feed { node: root, ids: &prompt, want: Want::None }];
+        let children = nodes.iter().zip(&tails);
+        feeds.extend(children.map(|(node, ids)| Feed { node: *node, ids, want: Want::All }));
+        feeds.push(Feed { node: below, ids: &tails[3], want: Want::All });
+        let mut rows = vec![Vec::new(); feeds.len()];
+        let mut each = |feed: usize, _: usize, logits: &[f32]| rows[feed].push(bits(logits));
+        model.extend(&device, &mut cache, &feeds, &mut workspace, &mut each).unwrap();
+        for (rows, tail) in rows[1..=4].iter().zip(&tails) {
+            let expected = whole(&model, &[&prompt[..], tail].concat());
+            assert!(*rows == expected[33..], "{arch:?}");
+        }
+        let deep = [&prompt[..], &tails[2], &tails[3]].concat();
+        assert!(rows[5] == whole(&model, &deep)[99..], "{arch:?}");
+        // One more token each, decoded together.
+        let again: Vec<_> = nodes[..2].iter().chain([&below, &nodes[3]]).copied().collect();
+        let feeds: Vec<_> =
+            again.iter().map(|node| Feed { node: *node, ids: &[3], want: Want::Last }).collect();
+        let mut last = Vec::new();
+        let mut each = |_: usize, _: usize, logits: &[f32]| last.push(bits(logits));
+        model.extend(&device, &mut cache, &feeds, &mut workspace, &mut each).unwrap();
+        let texts = [&tails[0], &tails[1], &deep[33..].to_vec(), &tails[3]];
+        for (last, tail) in last.iter().zip(texts) {
+            let expected = whole(&model, &[&prompt[..], tail, &[3]].concat());
+            assert!(Some(last) == expected.last(), "{arch:?}");
+        }
+    }
+}
+
+#[test]
+fn a_variant_that_its_family_does_not_have_is_refused() {
+    let plain = arch("llama", None, RopeScaling::None);
+    let windowed = arch("qwen2", Some(3), RopeScaling::None);
+    let gemma = arch("gemma3_text", Some(3), RopeScaling::None);
+    let with = |arch: &Arch, variant: Variant| Arch { variant, ..arch.clone() };
+    let short = windowed.variant.window.clone().map(|mut window| {
+        window.layers.pop();
+        window
+    });
+    let wrong = [
+        (with(&plain, windowed.variant.clone()), "`llama` has no variant"),
+        (with(&plain, gemma.variant.clone()), "`llama` has no variant"),
+        (with(&gemma, plain.variant.clone()), "`gemma3_text` has no variant"),
+        (Arch { family: "lama".to_owned(), ..plain.clone() }, "`lama` is no known family"),
+        (with(&windowed, Variant { window: short, ..windowed.variant.clone() }), "1 of 2 layers"),
+        (
+            with(&gemma, Variant { query_scalar: Some(0.0), ..gemma.variant.clone() }),
+            "a scale of its variant is 0",
+        ),
+    ];
+    for (arch, message) in wrong {
+        let error = arch.check().unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+    for arch in archs(3) {
+        arch.check().unwrap();
+        let fresh = Model::random(arch, &Streams::new(1)).unwrap();
+        for spec in fresh.layout.tensors.iter().filter(|spec| spec.shape.len() == 1) {
+            let offset = fresh.arch.variant.norm_offset;
+            let expected = if spec.name.contains("_proj.bias") { 0.0 } else { 1.0 - offset };
+            assert!(fresh.weights[spec.range.clone()].iter().all(|weight| *weight == expected));
+        }
+    }
+}
