@@ -1,20 +1,12 @@
 //! The binary as a user meets it: verbs, files, figures, errors and exit codes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+
+use common::{diapason, stdout};
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn diapason(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_diapason")).args(arguments).output().unwrap()
-}
-
-fn stdout(arguments: &[&str]) -> String {
-    let output = diapason(arguments);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {errors}");
-    String::from_utf8(output.stdout).unwrap()
-}
+use std::process::Output;
 
 fn failure(arguments: &[&str]) -> String {
     let output = diapason(arguments);

@@ -1,20 +1,12 @@
 //! `diapason mark` as a user meets it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+
+use common::{diapason, stdout};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-
-fn diapason(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_diapason")).args(arguments).output().unwrap()
-}
-
-fn stdout(arguments: &[&str]) -> String {
-    let output = diapason(arguments);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {errors}");
-    String::from_utf8(output.stdout).unwrap()
-}
+use std::process::{Command, Stdio};
 
 /// Rows in the three shapes, some with qualities, one of them hostile.
 fn corpus(path: &Path, rows: usize) {

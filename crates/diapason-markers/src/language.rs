@@ -142,8 +142,12 @@ impl Detector {
             (Script::Han | Script::Kana, both) => {
                 sure(if kana * 12 > both { "Japanese" } else { "Chinese" })
             }
-            (Script::Cyrillic, _) => cyrillic(text).and_then(sure).or_else(|| self.ask(text)),
-            (Script::Arabic, _) => arabic(text).and_then(sure).or_else(|| self.ask(text)),
+            (Script::Cyrillic, _) => {
+                by_letters(text, CYRILLIC).and_then(sure).or_else(|| self.ask(text))
+            }
+            (Script::Arabic, _) => {
+                by_letters(text, ARABIC).and_then(sure).or_else(|| self.ask(text))
+            }
             (Script::Latin, _) => self.vote(text).or_else(|| self.ask(text)),
         }
     }
@@ -198,24 +202,18 @@ const TRIGRAMS: [(Lang, &str); 17] = [
     (Lang::Pes, "Persian"),
 ];
 
-/// Russian or Ukrainian by letters that the other does not have; `None` where there are none.
-fn cyrillic(text: &str) -> Option<&'static str> {
-    let count = |letters: &str| text.chars().filter(|letter| letters.contains(*letter)).count();
-    let (ukrainian, russian) = (count("іїєґІЇЄҐ"), count("ыэёъЫЭЁЪ"));
-    match ukrainian.cmp(&russian) {
-        std::cmp::Ordering::Greater => Some("Ukrainian"),
-        std::cmp::Ordering::Less => Some("Russian"),
-        std::cmp::Ordering::Equal => None,
-    }
-}
+/// A language and the letters by which it is told from another of its script.
+type Letters = (&'static str, &'static str);
 
-/// Arabic or Persian by letters that the other does not have; `None` where there are none.
-fn arabic(text: &str) -> Option<&'static str> {
+const CYRILLIC: [Letters; 2] = [("Ukrainian", "іїєґІЇЄҐ"), ("Russian", "ыэёъЫЭЁЪ")];
+const ARABIC: [Letters; 2] = [("Persian", "پچژگکی"), ("Arabic", "ةىيكأإؤ")];
+
+/// The one of two languages that has more letters which the other lacks; `None` where none has.
+fn by_letters(text: &str, [one, other]: [Letters; 2]) -> Option<&'static str> {
     let count = |letters: &str| text.chars().filter(|letter| letters.contains(*letter)).count();
-    let (persian, arabic) = (count("پچژگکی"), count("ةىيكأإؤ"));
-    match persian.cmp(&arabic) {
-        std::cmp::Ordering::Greater => Some("Persian"),
-        std::cmp::Ordering::Less => Some("Arabic"),
+    match count(one.1).cmp(&count(other.1)) {
+        std::cmp::Ordering::Greater => Some(one.0),
+        std::cmp::Ordering::Less => Some(other.0),
         std::cmp::Ordering::Equal => None,
     }
 }

@@ -1,12 +1,13 @@
 //! The decoder against its twin, against itself in other company, and against itself in pieces.
 
+mod learning;
 mod reference;
 
-use diapason_flow::{Pack, Streams};
+use diapason_flow::Pack;
 use diapason_model::{
     Arch, Cache, Device, Feed, Model, ModelError, NodeId, PackLoss, Variant, Want, Workspace,
 };
-use rand::{Rng, RngExt};
+use learning::{assert_gradients, assert_slopes, ids, learn, model, pack};
 
 fn arch(heads: usize, kv_heads: usize, tied: bool) -> Arch {
     Arch {
@@ -26,90 +27,19 @@ fn arch(heads: usize, kv_heads: usize, tied: bool) -> Arch {
     }
 }
 
-fn model(arch: &Arch) -> Model {
-    let mut stream = Streams::new(5).stream("weights", 0);
-    let len = diapason_model::Layout::of(arch).len;
-    let weights = (0..len).map(|_| stream.random_range(-0.6..0.6_f32)).collect();
-    Model::new(arch.clone(), weights).expect("as many weights as the layout has")
-}
-
-fn ids(count: usize, index: u64) -> Vec<u32> {
-    let mut stream = Streams::new(5).stream("ids", index);
-    (0..count).map(|_| stream.next_u32() % 23).collect()
-}
-
-/// Segments of these lengths; targets of weight 1, 0.5 and 0.
-fn pack(lengths: &[usize]) -> Pack {
-    let mut pack = Pack::new();
-    for (index, length) in lengths.iter().enumerate() {
-        pack.push_weighted(&ids(*length, index as u64), |at| [1.0, 0.5, 0.0][at % 3]);
-    }
-    pack
-}
-
-fn learn(model: &Model, pack: &Pack, threads: usize) -> (PackLoss, Vec<f32>) {
-    let mut workspace = Workspace::new(&model.arch, pack.len() + 3);
-    let mut gradients = vec![0.0; model.layout.len];
-    let device = Device::cpu(threads);
-    let loss = model.loss_and_gradients(&device, pack, 1.0, &mut workspace, &mut gradients);
-    (loss.expect("the pack fits"), gradients)
-}
-
 #[test]
 fn loss_and_every_gradient_are_those_of_the_twin() {
     for (heads, kv_heads, tied) in [(4, 2, true), (4, 1, false), (3, 3, false)] {
-        let model = model(&arch(heads, kv_heads, tied));
-        let pack = pack(&[5, 1, 7]);
-        let (loss, gradients) = learn(&model, &pack, 2);
-        let weights: Vec<f64> = model.weights.iter().map(|w| f64::from(*w)).collect();
-        let expected = reference::nats(&model.arch, &weights, &pack);
-        assert!((loss.nats - expected).abs() < 1e-4, "{} for {expected}", loss.nats);
-        let expected = reference::gradient(&model.arch, &weights, &pack);
-        for spec in &model.layout.tensors {
-            let (found, expected) = (&gradients[spec.range.clone()], &expected[spec.range.clone()]);
-            let pairs = found.iter().zip(expected);
-            let error: f64 = pairs.map(|(a, b)| (f64::from(*a) - b).powi(2)).sum();
-            let size: f64 = expected.iter().map(|b| b * b).sum();
-            assert!(size > 0.0, "{} has a gradient", spec.name);
-            let relative = (error / size).sqrt();
-            assert!(relative < 2e-5, "{}: {relative:e}", spec.name);
-        }
+        assert_gradients(&model(&arch(heads, kv_heads, tied)), &pack(&[5, 1, 7]), 2e-5);
     }
 }
 
-/// Slopes of the twin's loss along the gradient of each tensor and along a random direction: at
-/// shapes with several tiles, whole vectors and blocks, where single differences would take hours.
 #[test]
 fn gradients_of_longer_segments_are_those_of_the_twin() {
     let wider = Arch { width: 64, head_width: 32, mlp_width: 96, ..arch(4, 2, true) };
     let mut model = model(&wider);
     model.weights.iter_mut().for_each(|weight| *weight *= 0.25);
-    let pack = pack(&[61, 20, 118]);
-    let (loss, gradients) = learn(&model, &pack, 2);
-    let weights: Vec<f64> = model.weights.iter().map(|w| f64::from(*w)).collect();
-    let expected = reference::nats(&wider, &weights, &pack);
-    assert!((loss.nats / expected - 1.0).abs() < 1e-6, "{} for {expected}", loss.nats);
-    let mut stream = Streams::new(5).stream("directions", 0);
-    for spec in &model.layout.tensors {
-        let gradient: Vec<f64> =
-            gradients[spec.range.clone()].iter().map(|g| f64::from(*g)).collect();
-        let random = gradient.iter().map(|_| stream.random_range(-1.0..1.0)).collect();
-        for direction in [gradient.clone(), random] {
-            let size = direction.iter().map(|x| x * x).sum::<f64>().sqrt();
-            let [above, below] = [1e-4, -1e-4].map(|step| {
-                let mut weights = weights.clone();
-                for (weight, x) in weights[spec.range.clone()].iter_mut().zip(&direction) {
-                    *weight += step * x / size;
-                }
-                reference::nats(&wider, &weights, &pack)
-            });
-            let slope = (above - below) / 2e-4;
-            let pairs = gradient.iter().zip(&direction);
-            let found: f64 = pairs.map(|(g, x)| g * x / size).sum();
-            let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
-            assert!((slope - found).abs() < 1e-5 * norm, "{}: {found} for {slope}", spec.name);
-        }
-    }
+    assert_slopes(&model, &pack(&[61, 20, 118]), |norm| 1e-5 * norm);
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! Every family against the twin and against itself in other company: what is a test of plain
 //! Llama in `decoder.rs` holds for each of them.
 
+mod learning;
 mod reference;
 
 use diapason_flow::{Pack, Streams};
 use diapason_model::{
-    Arch, Cache, Device, FAMILIES, Feed, Layout, Model, RopeScaling, Variant, Want, Window,
-    Workspace,
+    Arch, Cache, Device, FAMILIES, Feed, Model, RopeScaling, Variant, Want, Window, Workspace,
 };
-use rand::{Rng, RngExt};
+use learning::{assert_gradients, assert_slopes, ids, learn, model, pack};
 
 const LLAMA3: RopeScaling = RopeScaling::Llama3 {
     factor: 8.0,
@@ -61,34 +61,6 @@ fn archs(window: usize) -> Vec<Arch> {
     ]
 }
 
-fn model(arch: &Arch) -> Model {
-    let mut stream = Streams::new(5).stream("weights", 0);
-    let len = Layout::of(arch).len;
-    let weights = (0..len).map(|_| stream.random_range(-0.6..0.6_f32)).collect();
-    Model::new(arch.clone(), weights).expect("as many weights as the layout has")
-}
-
-fn ids(count: usize, index: u64) -> Vec<u32> {
-    let mut stream = Streams::new(5).stream("ids", index);
-    (0..count).map(|_| stream.next_u32() % 23).collect()
-}
-
-fn pack(lengths: &[usize]) -> Pack {
-    let mut pack = Pack::new();
-    for (index, length) in lengths.iter().enumerate() {
-        pack.push_weighted(&ids(*length, index as u64), |at| [1.0, 0.5, 0.0][at % 3]);
-    }
-    pack
-}
-
-fn learn(model: &Model, pack: &Pack, threads: usize) -> (f64, Vec<f32>) {
-    let mut workspace = Workspace::new(&model.arch, pack.len() + 3);
-    let mut gradients = vec![0.0; model.layout.len];
-    let device = Device::cpu(threads);
-    let loss = model.loss_and_gradients(&device, pack, 1.0, &mut workspace, &mut gradients);
-    (loss.expect("the pack fits").nats, gradients)
-}
-
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
@@ -96,63 +68,17 @@ fn bits(values: &[f32]) -> Vec<u32> {
 #[test]
 fn loss_and_every_gradient_are_those_of_the_twin() {
     for arch in archs(3) {
-        let (model, pack) = (model(&arch), pack(&[5, 1, 9]));
-        let (nats, gradients) = learn(&model, &pack, 2);
-        let weights: Vec<f64> = model.weights.iter().map(|w| f64::from(*w)).collect();
-        let expected = reference::nats(&arch, &weights, &pack);
-        assert!((nats - expected).abs() < 1e-4, "{nats} for {expected}: {arch:?}");
-        let expected = reference::gradient(&arch, &weights, &pack);
-        for spec in &model.layout.tensors {
-            let (found, expected) = (&gradients[spec.range.clone()], &expected[spec.range.clone()]);
-            let pairs = found.iter().zip(expected);
-            let error: f64 = pairs.map(|(a, b)| (f64::from(*a) - b).powi(2)).sum();
-            let size: f64 = expected.iter().map(|b| b * b).sum();
-            assert!(size > 0.0, "{} has a gradient", spec.name);
-            let relative = (error / size).sqrt();
-            // A bias on keys moves all scores of a row alike but for rotation: its gradient is small.
-            assert!(relative < 1e-4, "{} of {}: {relative:e}", spec.name, arch.family);
-        }
+        // A bias on keys moves all scores of a row alike but for rotation: its gradient is small.
+        assert_gradients(&model(&arch), &pack(&[5, 1, 9]), 1e-4);
     }
 }
 
-/// Slopes along the gradient and along a random direction, at shapes with several tiles of rows
-/// and blocks of sums, where single differences would take hours.
 #[test]
 fn gradients_of_longer_segments_are_those_of_the_twin() {
     for arch in archs(40) {
         let mut model = model(&arch);
         model.weights.iter_mut().for_each(|weight| *weight *= 0.7);
-        let pack = pack(&[61, 20, 118]);
-        let (nats, gradients) = learn(&model, &pack, 2);
-        let weights: Vec<f64> = model.weights.iter().map(|w| f64::from(*w)).collect();
-        let expected = reference::nats(&arch, &weights, &pack);
-        assert!((nats / expected - 1.0).abs() < 1e-6, "{nats} for {expected}");
-        let mut stream = Streams::new(5).stream("directions", 0);
-        for spec in &model.layout.tensors {
-            let gradient: Vec<f64> =
-                gradients[spec.range.clone()].iter().map(|g| f64::from(*g)).collect();
-            let random = gradient.iter().map(|_| stream.random_range(-1.0..1.0)).collect();
-            for direction in [gradient.clone(), random] {
-                let size = direction.iter().map(|x| x * x).sum::<f64>().sqrt();
-                let [above, below] = [1e-4, -1e-4].map(|step| {
-                    let mut weights = weights.clone();
-                    for (weight, x) in weights[spec.range.clone()].iter_mut().zip(&direction) {
-                        *weight += step * x / size;
-                    }
-                    reference::nats(&arch, &weights, &pack)
-                });
-                let slope = (above - below) / 2e-4;
-                let found: f64 = gradient.iter().zip(&direction).map(|(g, x)| g * x / size).sum();
-                let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
-                let difference = (slope - found).abs();
-                assert!(
-                    difference < 1e-4 * norm + 1e-6,
-                    "{} of {}: {found} for {slope}",
-                    spec.name,
-                    arch.family
-                );
-            }
-        }
+        assert_slopes(&model, &pack(&[61, 20, 118]), |norm| 1e-4 * norm + 1e-6);
     }
 }
 
@@ -160,9 +86,9 @@ fn gradients_of_longer_segments_are_those_of_the_twin() {
 fn the_number_of_threads_changes_no_bit() {
     for arch in archs(50) {
         let (model, pack) = (model(&arch), pack(&[70, 3, 129, 64]));
-        let (nats, gradients) = learn(&model, &pack, 1);
+        let (loss, gradients) = learn(&model, &pack, 1);
         let (other, other_gradients) = learn(&model, &pack, 3);
-        assert_eq!(nats.to_bits(), other.to_bits());
+        assert_eq!(loss.nats.to_bits(), other.nats.to_bits());
         assert!(bits(&gradients) == bits(&other_gradients), "{arch:?}");
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn mark(session: &Session<'_>, args: MarkArgs) -> anyhow::Result<()> 
             stats(session, &input, &taxonomy, html.as_deref(), json)
         }
         Some(MarkVerb::FitTagger { input, marker, taxonomy, out, seed, json }) => {
-            let taxonomy = read_taxonomy(&taxonomy)?;
+            let (taxonomy, _) = read_taxonomy(&taxonomy)?;
             let wanted = taxonomy.marker(&marker)?;
             if wanted.kind != Kind::Name {
                 bail!("`{marker}` has numbers, not classes\n\nhint: name a marker such as task");
@@ -32,14 +32,14 @@ pub(crate) fn mark(session: &Session<'_>, args: MarkArgs) -> anyhow::Result<()> 
     }
 }
 
-/// The built-in taxonomy, with the user's additions.
-fn read_taxonomy(args: &TaxonomyArgs) -> anyhow::Result<Taxonomy> {
-    match &args.taxonomy {
-        None => Ok(Taxonomy::built_in()),
-        Some(path) => Taxonomy::built_in()
-            .extended(&read(path)?)
-            .with_context(|| format!("`{}` is no taxonomy", path.display())),
-    }
+/// The built-in taxonomy with the user's additions, and the text of these.
+fn read_taxonomy(args: &TaxonomyArgs) -> anyhow::Result<(Taxonomy, Option<String>)> {
+    let Some(path) = &args.taxonomy else { return Ok((Taxonomy::built_in(), None)) };
+    let additions = read(path)?;
+    let taxonomy = Taxonomy::built_in()
+        .extended(&additions)
+        .with_context(|| format!("`{}` is no taxonomy", path.display()))?;
+    Ok((taxonomy, Some(additions)))
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -53,7 +53,7 @@ fn stats(
     html: Option<&Path>,
     as_json: bool,
 ) -> anyhow::Result<()> {
-    let taxonomy = read_taxonomy(taxonomy)?;
+    let (taxonomy, _) = read_taxonomy(taxonomy)?;
     let mut statistics = Statistics::default();
     let mut rows = Rows::open(input)?;
     while let Some((line, text)) = rows.next_row()? {
@@ -110,14 +110,13 @@ fn fit_tagger(
     seed: u64,
     as_json: bool,
 ) -> anyhow::Result<()> {
-    let mut examples = Vec::new();
+    let mut examples: Vec<Example> = Vec::new();
     let mut rows = Rows::open(input)?;
     while let Some((line, text)) = rows.next_row()? {
         let row: Value = rows.parse(line, &text)?;
         examples.extend(rows::labelled(&row, marker));
     }
     session.console.say(&format!("{} labelled outputs", examples.len()));
-    let examples: Vec<Example> = examples;
     let tagger = fit(marker, &examples, &FitSettings { seed, ..FitSettings::default() })?;
     let bytes = tagger.to_bytes();
     write_atomically(out, |file| file.write_all(&bytes))

@@ -37,6 +37,7 @@ mod tests;
 
 pub(crate) use parameters::geometric_plus_poisson;
 pub use parameters::{Parameters, Turns};
+pub(crate) use urn::COLOURS;
 
 use diapason_flow::{Episode, Stream, Streams};
 use instance::Instance;

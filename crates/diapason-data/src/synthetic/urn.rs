@@ -8,7 +8,8 @@ use diapason_flow::Stream;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
-const COLOURS: [&str; 9] =
+/// What tells kinds of balls apart.
+pub(crate) const COLOURS: [&str; 9] =
     ["red", "blue", "green", "yellow", "purple", "orange", "brown", "black", "white"];
 /// The most kinds of balls, and the most balls of a kind.
 const MOST_KINDS: usize = 5;

@@ -4,14 +4,13 @@
 //! counts relate to "most" and "few", and that a name once met is likely to come back.
 
 use super::{Kind, WordPool, kinds, with_article};
+use crate::synthetic::COLOURS;
 use diapason_flow::Stream;
 use rand::RngExt;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand_distr::weighted::WeightedIndex;
 use rand_distr::{Distribution, Exp1};
 
-const COLORS: [&str; 9] =
-    ["red", "blue", "green", "yellow", "purple", "orange", "brown", "black", "white"];
 const BAGS: [&str; 5] = ["bag", "box", "jar", "bowl", "urn"];
 const NAMES: [&str; 8] = ["Ann", "Ben", "Eva", "Jon", "Liv", "Max", "Ida", "Tom"];
 
@@ -87,7 +86,7 @@ fn listing(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
 }
 
 fn bags(_: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
-    let mut colors = COLORS;
+    let mut colors = COLOURS;
     colors.shuffle(stream);
     let counts: Vec<(usize, &str)> = colors[..stream.random_range(2..=5)]
         .iter()
@@ -117,7 +116,7 @@ fn manual(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
     (0..lines)
         .map(|_| {
             let number = stream.random_range(1..100);
-            let color = pick(&COLORS, stream);
+            let color = pick(&COLOURS, stream);
             match stream.random_range(0..14) {
                 0 => format!("A fair coin shows heads or tails; each side comes up with probability 0.{number:02}."),
                 1 => "A loaded coin is tossed again and again, and it lands on one side more often.".to_owned(),

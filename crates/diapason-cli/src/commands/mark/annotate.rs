@@ -78,13 +78,12 @@ struct Work<'a> {
 
 impl<'a> Work<'a> {
     fn new(session: &Session<'_>, args: &AnnotateArgs, input: &'a Path) -> anyhow::Result<Self> {
-        let taxonomy = read_taxonomy(&args.taxonomy)?;
+        let (taxonomy, additions) = read_taxonomy(&args.taxonomy)?;
         let rules = args.provenance.as_deref().map(read).transpose()?;
         let provenance = match &rules {
             Some(rules) => Provenance::read(rules, &taxonomy)?,
             None => Provenance::default(),
         };
-        let additions = args.taxonomy.taxonomy.as_deref().map(read).transpose()?;
         let mut annotator = Annotator::new(taxonomy);
         let mut taggers = Vec::new();
         for path in &args.taggers {
