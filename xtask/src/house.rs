@@ -10,6 +10,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("diapason-engine", &["diapason-flow", "diapason-model"]),
     ("diapason-train", &["diapason-flow", "diapason-model"]),
     ("diapason-eval", &["diapason-flow"]),
+    ("diapason-net", &["diapason-flow"]),
     ("diapason-serve", &["diapason-flow", "diapason-markers", "diapason-text", "diapason-engine"]),
     (
         "diapason-cli",
@@ -22,6 +23,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "diapason-engine",
             "diapason-train",
             "diapason-eval",
+            "diapason-net",
             "diapason-serve",
         ],
     ),
@@ -42,7 +44,9 @@ pub(crate) const DOORS: &[(&str, &[&str])] = &[
     ("parquet", &["diapason-data"]),
     ("rusqlite", &["diapason-data"]),
     ("safetensors", &["diapason-model"]),
+    ("sha1", &["diapason-net"]),
     ("tokenizers", &["diapason-text"]),
+    ("ureq", &["diapason-net"]),
     ("zip", &["diapason-data"]),
 ];
 
