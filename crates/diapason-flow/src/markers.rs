@@ -38,6 +38,23 @@ impl Markers {
         self.0.insert(name.into(), MarkerValue::One(value.into()));
     }
 
+    /// Adds one value to those that a marker has.
+    pub fn add(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        use std::collections::btree_map::Entry;
+        match self.0.entry(name.into()) {
+            Entry::Vacant(entry) => {
+                entry.insert(MarkerValue::One(value.into()));
+            }
+            Entry::Occupied(entry) => match entry.into_mut() {
+                MarkerValue::Many(values) => values.push(value.into()),
+                one @ MarkerValue::One(_) => {
+                    let first = one.values().to_vec();
+                    *one = MarkerValue::Many(first.into_iter().chain([value.into()]).collect());
+                }
+            },
+        }
+    }
+
     /// Names and values in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &MarkerValue)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))

@@ -2,7 +2,7 @@
 //! (arXiv 2506.14702; sampling: arXiv 2605.09995).
 
 use crate::error::MarkerError;
-use crate::list::{SEPARATOR, print_list};
+use crate::list::print_list;
 use crate::taxonomy::{Kind, Taxonomy};
 use diapason_flow::{Markers, Stream};
 use rand::RngExt;
@@ -28,28 +28,19 @@ pub struct Levers {
     pub filling: Filling,
 }
 
-/// How a request carries the levers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pulled {
-    /// Markers of the prompt side; empty where the model is to infer everything.
-    pub prompt: Markers,
-    /// The list that the answer begins with, separator included, where it is given and not
-    /// inferred; the model continues behind it.
-    pub answer_prefix: Option<String>,
-}
-
 /// How often each combination of markers stood in training.
 ///
 /// Numbers are left out: hardly two examples share them, and `length_bucket` and `quality_bucket`
 /// say what they say. Hence a lever on a number narrows nothing but through its bucket.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
 pub struct Frequencies {
     rows: Vec<(Markers, u64)>,
 }
 
 impl Levers {
     /// Checks the fixed markers and completes what one says of another: `length_tokens` sets
-    /// `length_bucket`.
+    /// `length_bucket` where a model was trained with it.
     ///
     /// # Errors
     /// A marker or value that the taxonomy lacks.
@@ -57,6 +48,7 @@ impl Levers {
         self.fixed = taxonomy.read(&self.fixed)?.to_markers();
         let words = self.fixed.0.get("length_tokens").and_then(|value| value.values().first());
         if let Some(words) = words.and_then(|words| words.parse().ok())
+            && taxonomy.marker("length_bucket").is_ok()
             && !self.fixed.0.contains_key("length_bucket")
         {
             self.fixed.set("length_bucket", crate::count::length_bucket(words));
@@ -64,16 +56,12 @@ impl Levers {
         Ok(self)
     }
 
-    /// What a request carries. `frequencies` and `stream` matter to [`Filling::Sampled`] only.
-    pub fn pull(&self, frequencies: &Frequencies, stream: &mut Stream) -> Pulled {
+    /// What a request shows on its prompt side and its answer's list must hold; empty where the
+    /// model is to infer everything. `frequencies` and `stream` matter to [`Filling::Sampled`] only.
+    pub fn pull(&self, frequencies: &Frequencies, stream: &mut Stream) -> Markers {
         match self.filling {
-            Filling::Inferred => Pulled { prompt: self.fixed.clone(), answer_prefix: None },
-            Filling::Sampled => {
-                let prompt = frequencies.sample(&self.fixed, stream);
-                let list = print_list(&prompt);
-                let answer_prefix = (!list.is_empty()).then(|| list + SEPARATOR);
-                Pulled { prompt, answer_prefix }
-            }
+            Filling::Inferred => self.fixed.clone(),
+            Filling::Sampled => frequencies.sample(&self.fixed, stream),
         }
     }
 }
@@ -135,7 +123,6 @@ impl Frequencies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Parsed;
     use diapason_flow::Streams;
 
     fn example(pairs: &[(&str, &str)]) -> Markers {
@@ -200,16 +187,16 @@ mod tests {
         let taxonomy = Taxonomy::built_in();
         let frequencies = Frequencies::of(&taxonomy, &corpus());
         let mut stream = Streams::new(0).stream("levers", 0);
-        let none = Levers::default().pull(&frequencies, &mut stream);
-        assert_eq!(none, Pulled::default());
+        assert!(Levers::default().pull(&frequencies, &mut stream).is_empty());
         let fixed = example(&[("length_tokens", "40")]);
-        let levers = Levers { fixed, filling: Filling::Sampled }.checked(&taxonomy).unwrap();
+        let levers = Levers { fixed, filling: Filling::Inferred }.checked(&taxonomy).unwrap();
         assert_eq!(levers.fixed.0["length_bucket"].values(), ["concise"]);
-        let pulled = levers.pull(&frequencies, &mut stream);
-        let prefix = pulled.answer_prefix.unwrap() + "text";
-        let Parsed { markers, problems, text, closed } = taxonomy.parse(&prefix);
-        assert!(closed && problems.is_empty());
-        assert_eq!((markers.to_markers(), text), (pulled.prompt, "text"));
+        assert_eq!(levers.pull(&frequencies, &mut stream), levers.fixed);
+        let sampled = Levers { filling: Filling::Sampled, ..levers.clone() };
+        let pulled = sampled.pull(&frequencies, &mut stream);
+        let names: Vec<&str> = pulled.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["lang", "length_bucket", "length_tokens", "task"]);
+        assert_eq!(pulled.0["length_tokens"], levers.fixed.0["length_tokens"]);
         let wrong = Levers { fixed: example(&[("lang", "Klingon")]), filling: Filling::Inferred };
         assert!(wrong.checked(&taxonomy).is_err());
     }

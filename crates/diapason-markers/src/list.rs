@@ -12,7 +12,10 @@ use diapason_flow::{MarkerValue, Markers};
 pub const SEPARATOR: &str = "\n";
 
 const NAME: &str = "MARKER_LIST";
-const OPEN: &str = "<MARKER_LIST>";
+/// How a list begins.
+pub(crate) const OPEN: &str = "<MARKER_LIST>";
+/// How a list ends behind its last element.
+pub(crate) const END: &str = " </MARKER_LIST>";
 const CLOSE: &str = "</MARKER_LIST>";
 
 /// Prints a list on one line; empty markers print as an empty text.
@@ -29,13 +32,22 @@ pub(crate) fn print_in_order<'a>(
 ) -> String {
     let mut list = String::new();
     for (name, value) in markers {
-        let name = escape_name(name);
         for value in value.values() {
-            let value = escape(value, is_delimiter);
-            list.extend(["<", &name, "> ", &value, " </", &name, "> "]);
+            list += &opening(name);
+            list += &closing(name, value);
         }
     }
-    if list.is_empty() { list } else { format!("{OPEN} {list}{CLOSE}") }
+    if list.is_empty() { list } else { [OPEN, &list, END].concat() }
+}
+
+/// How an element begins behind what stands before it: ` <name>`.
+pub(crate) fn opening(name: &str) -> String {
+    format!(" <{}>", escape_name(name))
+}
+
+/// How an element that was opened goes on: ` value </name>`.
+pub(crate) fn closing(name: &str, value: &str) -> String {
+    format!(" {} </{}>", escape(value, is_delimiter), escape_name(name))
 }
 
 /// A text taken apart into its marker list and the rest.
@@ -81,26 +93,10 @@ fn read_elements(mut body: &str) -> Markers {
         let Some(rest) = closed.and_then(|rest| rest.strip_prefix('>')) else { continue };
         let value = value.strip_prefix(' ').unwrap_or(value);
         let value = value.strip_suffix(' ').unwrap_or(value);
-        add(&mut markers, unescape(name), unescape(value));
+        markers.add(unescape(name), unescape(value));
         body = rest;
     }
     markers
-}
-
-fn add(markers: &mut Markers, name: String, value: String) {
-    use std::collections::btree_map::Entry;
-    match markers.0.entry(name) {
-        Entry::Vacant(entry) => {
-            entry.insert(MarkerValue::One(value));
-        }
-        Entry::Occupied(entry) => match entry.into_mut() {
-            MarkerValue::Many(values) => values.push(value),
-            one @ MarkerValue::One(_) => {
-                let first = one.values().to_vec();
-                *one = MarkerValue::Many(first.into_iter().chain([value]).collect());
-            }
-        },
-    }
 }
 
 fn is_delimiter(character: char) -> bool {

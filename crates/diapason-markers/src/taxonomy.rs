@@ -179,6 +179,11 @@ impl Taxonomy {
         Taxonomy { markers: BUILT_IN.iter().map(marker).collect() }
     }
 
+    /// A taxonomy of these markers.
+    pub(crate) fn of(markers: Vec<Marker>) -> Self {
+        Taxonomy { markers }
+    }
+
     /// This taxonomy with the markers and values of a TOML text added.
     ///
     /// # Errors
