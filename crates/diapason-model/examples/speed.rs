@@ -9,17 +9,17 @@ use diapason_model::{
 };
 use std::time::Instant;
 
-/// About the shape of the quickstart.
+/// The shape of the quickstart.
 fn small() -> Arch {
     Arch {
         family: "llama".to_owned(),
-        width: 192,
-        layers: 6,
-        heads: 6,
-        kv_heads: 6,
+        width: 160,
+        layers: 5,
+        heads: 5,
+        kv_heads: 5,
         head_width: 32,
-        mlp_width: 512,
-        vocabulary: 700,
+        mlp_width: 448,
+        vocabulary: 768,
         context: 1024,
         norm_epsilon: 1e-5,
         rope_theta: 10000.0,

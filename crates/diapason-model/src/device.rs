@@ -3,7 +3,7 @@
 use crate::kernels::Level;
 use rayon::prelude::*;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// A device as a value, cheap to clone. Results never depend on its number of threads.
 #[derive(Clone)]
@@ -15,6 +15,8 @@ struct Inner {
     pool: rayon::ThreadPool,
     /// One for each thread of the pool, so that the locks are never waited for.
     scratch: Vec<Mutex<Scratch>>,
+    /// Read by all threads while tasks run.
+    shared: Mutex<Scratch>,
     level: Level,
 }
 
@@ -53,7 +55,7 @@ impl Device {
             .build()
             .expect("the system can start the threads of a pool");
         let scratch = (0..pool.current_num_threads()).map(|_| Mutex::default()).collect();
-        Device { inner: Arc::new(Inner { pool, scratch, level }) }
+        Device { inner: Arc::new(Inner { pool, scratch, shared: Mutex::default(), level }) }
     }
 
     /// Number of threads.
@@ -88,6 +90,16 @@ impl Device {
                 (0..count).into_par_iter().with_max_len(1).for_each(run);
             }
         });
+    }
+
+    /// Memory that all threads may read while tasks run; `None` while another computation has it.
+    /// It is not waited for: a thread that waits for its own tasks may be running another's.
+    pub(crate) fn try_shared(&self) -> Option<MutexGuard<'_, Scratch>> {
+        match self.inner.shared.try_lock() {
+            Ok(scratch) => Some(scratch),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Runs `task` over stretches of `0..len`, each of at least `smallest` where there are several.

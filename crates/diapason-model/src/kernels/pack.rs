@@ -61,6 +61,11 @@ impl<'a> View<'a> {
         View { data, rows: rows.len(), columns: columns.len(), ..self }
     }
 
+    /// Whether the elements of a column, and not those of a row, are neighbours in memory.
+    pub(super) fn lies_by_columns(&self) -> bool {
+        self.row_stride == 1 && self.column_stride != 1
+    }
+
     /// One row; the columns must be neighbours.
     pub(crate) fn row(&self, row: usize) -> &'a [f32] {
         assert!(self.column_stride == 1 && row < self.rows, "a row is a slice");
@@ -68,27 +73,62 @@ impl<'a> View<'a> {
     }
 }
 
-/// Packs at most 16 rows of a view as lanes: `target[k·stride + lane] = view[lane, k]`. Lanes that
-/// have no row hold anything: no result depends on them.
-pub(super) fn pack_lanes(level: Level, view: View<'_>, target: &mut [f32], stride: usize) {
+/// Most lanes that one vector holds.
+const LANES: usize = 16;
+
+/// Packs the rows of a view as lanes of panels of `per` rows: row r and column k go to
+/// `target[(r / per · columns + k) · stride + r % per]`. Lanes that have no row hold anything: no
+/// result depends on them.
+pub(super) fn pack_panels(
+    level: Level,
+    view: View<'_>,
+    target: &mut [f32],
+    (per, stride): (usize, usize),
+) {
     let depth = view.columns;
     if depth == 0 || view.rows == 0 {
         return;
     }
-    assert!(view.rows <= 16 && (depth - 1) * stride + 16 <= target.len(), "a panel has room");
-    match level {
-        #[cfg(target_arch = "x86_64")]
+    let panels = view.rows.div_ceil(per);
+    let room = per.next_multiple_of(LANES) <= stride && panels * depth * stride <= target.len();
+    assert!(room, "panels have room for whole vectors");
+    #[cfg(target_arch = "x86_64")]
+    if level == Level::Avx512 && view.lies_by_columns() {
         // SAFETY: the level was detected; the view lies inside its buffer, and the target has
-        // room for 16 lanes at every k by the assertion.
-        Level::Avx512 if view.column_stride == 1 => unsafe {
-            transpose_avx512(view, target.as_mut_ptr(), stride);
-        },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Level::Avx512 if view.row_stride == 1 => unsafe {
-            copy_avx512(view, target.as_mut_ptr(), stride);
-        },
-        _ => pack_plainly(view, target, stride),
+        // room for whole vectors of every panel by the assertion.
+        return unsafe { copy_avx512(view, target.as_mut_ptr(), (per, stride)) };
+    }
+    for (panel, first) in (0..view.rows).step_by(per).enumerate() {
+        for from in (first..view.rows.min(first + per)).step_by(LANES) {
+            let end = view.rows.min(first + per).min(from + LANES);
+            let target = &mut target[panel * depth * stride + from - first..];
+            let rows = view.part(from..end, 0..depth);
+            match level {
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: as above.
+                Level::Avx512 if view.column_stride == 1 => unsafe {
+                    transpose_avx512(rows, target.as_mut_ptr(), stride);
+                },
+                _ => pack_plainly(rows, target, stride),
+            }
+        }
+    }
+}
+
+/// Asks the second cache for one of `parts` parts of the rows that are packed next: they lie far
+/// apart, and no machine foresees them. Done bit by bit while the panel before is computed with,
+/// it hides the way to memory.
+pub(super) fn fetch_part(level: Level, view: View<'_>, (part, parts): (usize, usize)) {
+    #[cfg(target_arch = "x86_64")]
+    if level == Level::Avx512 {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        for column in (part * LANES..view.columns).step_by(parts * LANES) {
+            for row in 0..view.rows {
+                let place = view.data.as_ptr().wrapping_add(row * view.row_stride + column);
+                // SAFETY: a prefetch reads nothing.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(place.cast()) };
+            }
+        }
     }
 }
 
@@ -106,27 +146,35 @@ fn pack_plainly(view: View<'_>, target: &mut [f32], stride: usize) {
     }
 }
 
-/// SAFETY: see [`pack_lanes`].
+/// All panels line by line, for a line's elements lie together in memory.
+///
+/// SAFETY: see [`pack_panels`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-unsafe fn copy_avx512(view: View<'_>, target: *mut f32, stride: usize) {
+unsafe fn copy_avx512(view: View<'_>, target: *mut f32, (per, stride): (usize, usize)) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch, _mm512_maskz_loadu_ps, _mm512_storeu_ps};
-    /// The panel after next: its lines lie far apart, and no machine foresees them.
-    const AHEAD: usize = 32;
-    let mask = (u32::MAX >> (32 - view.rows as u32)) as u16;
-    let source = view.data.as_ptr();
+    /// Lines between what is read and what is fetched: lines may lie pages apart.
+    const AHEAD: usize = 8;
     for k in 0..view.columns {
-        // SAFETY: masked lanes are not read; the rest is promised.
-        unsafe {
-            let source = source.add(k * view.column_stride);
-            _mm_prefetch::<_MM_HINT_T0>(source.wrapping_add(AHEAD).cast());
-            let lanes = _mm512_maskz_loadu_ps(mask, source);
-            _mm512_storeu_ps(target.add(k * stride), lanes);
+        let source = view.data.as_ptr().wrapping_add(k * view.column_stride);
+        let ahead = source.wrapping_add(AHEAD * view.column_stride);
+        for (panel, first) in (0..view.rows).step_by(per).enumerate() {
+            let target = target.wrapping_add((panel * view.columns + k) * stride);
+            let count = per.min(view.rows - first);
+            for from in (0..count).step_by(LANES) {
+                let mask = (u32::MAX >> (32 - LANES.min(count - from) as u32)) as u16;
+                // SAFETY: masked lanes are not read; the rest is promised.
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(first + from).cast());
+                    let lanes = _mm512_maskz_loadu_ps(mask, source.add(first + from));
+                    _mm512_storeu_ps(target.add(from), lanes);
+                }
+            }
         }
     }
 }
 
-/// SAFETY: see [`pack_lanes`].
+/// SAFETY: see [`pack_panels`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn transpose_avx512(view: View<'_>, target: *mut f32, stride: usize) {

@@ -3,7 +3,7 @@
 //! `C [m, n] (+)= A [m, k] · B [k, n]`. A task packs a block of B that stays in the second cache
 //! and runs all its rows of A over it. How the work is split has no influence on the result.
 
-use super::pack::{View, pack_lanes};
+use super::pack::{View, fetch_part, pack_panels};
 use super::tile::{self, A_STRIDE, PANEL, Tile};
 use super::{Level, SharedMut};
 use crate::Device;
@@ -15,8 +15,12 @@ const DEPTH: usize = 256;
 const BLOCK: usize = 1 << 17;
 /// Elements of a packed panel of A.
 const A_PANEL: usize = A_STRIDE * DEPTH;
+/// Panels of A that are packed at once where their columns lie together in memory.
+const GROUP: usize = 8;
 /// Scratch elements that [`multiply`] needs.
-pub(crate) const PRODUCT_SCRATCH: usize = A_PANEL + BLOCK;
+pub(crate) const PRODUCT_SCRATCH: usize = GROUP * A_PANEL + BLOCK;
+/// Most elements of a B that is packed once for all tasks.
+const SHARED: usize = 1 << 22;
 /// Multiplications below which a product is not split further.
 const SMALL: usize = 1 << 18;
 
@@ -50,6 +54,12 @@ pub(crate) fn packed_len(k: usize, n: usize) -> usize {
     k * n.next_multiple_of(PANEL)
 }
 
+/// Equal stretches of at most [`DEPTH`] of a sum over k: a short one at the end would wait for C
+/// more than it computes.
+fn depth_step(k: usize) -> usize {
+    k.div_ceil(k.div_ceil(DEPTH).max(1)).max(1)
+}
+
 /// A whole B, packed once and used for many A.
 #[derive(Clone, Copy)]
 pub(crate) struct Packed<'a> {
@@ -62,28 +72,33 @@ impl<'a> Packed<'a> {
     /// Packs `b [k, n]` into the front of `target`, at least [`packed_len`] elements.
     pub(crate) fn of(level: Level, b: View<'_>, target: &'a mut [f32]) -> Self {
         let (depth, columns) = (b.rows(), b.columns());
-        let panels = columns.div_ceil(PANEL);
-        for from in (0..depth).step_by(DEPTH) {
-            let block = from..depth.min(from + DEPTH);
-            let target = &mut target[from * panels * PANEL..];
-            pack_block(level, b.part(block, 0..columns), target);
+        let (step, line) = (depth_step(depth), columns.next_multiple_of(PANEL));
+        for from in (0..depth).step_by(step) {
+            let block = b.part(from..depth.min(from + step), 0..columns);
+            pack_panels(level, block.transposed(), &mut target[from * line..], (PANEL, PANEL));
         }
         Packed { data: target, depth, columns }
     }
-}
 
-/// Packs a `[depth ≤ DEPTH, columns]` block, panel after panel.
-fn pack_block(level: Level, b: View<'_>, target: &mut [f32]) {
-    let (depth, lanes) = (b.rows(), b.transposed());
-    for from in (0..b.columns()).step_by(PANEL) {
-        let target = &mut target[from * depth..(from + PANEL) * depth];
-        let middle = b.columns().min(from + PANEL / 2);
-        let end = b.columns().min(from + PANEL);
-        pack_lanes(level, lanes.part(from..middle, 0..depth), target, PANEL);
-        if middle < end {
-            let second = &mut target[PANEL / 2..];
-            pack_lanes(level, lanes.part(middle..end, 0..depth), second, PANEL);
-        }
+    /// The same on all threads of a device.
+    fn on(device: &Device, b: View<'_>, target: &'a mut [f32]) -> Self {
+        let (depth, columns) = (b.rows(), b.columns());
+        let (step, line) = (depth_step(depth), columns.next_multiple_of(PANEL));
+        let blocks = depth.div_ceil(step);
+        let parts = (2 * device.threads()).div_ceil(blocks);
+        let shared = SharedMut::new(&mut *target);
+        device.each(blocks * parts, |task, _| {
+            let (from, part) = (task / parts * step, task % parts);
+            let lines = from..depth.min(from + step);
+            let columns = stretch(columns, parts, part, PANEL);
+            let start = from * line + columns.start * lines.len();
+            let len = columns.len().next_multiple_of(PANEL) * lines.len();
+            // SAFETY: tasks have disjoint blocks of lines, or panels.
+            let target = unsafe { shared.slice(start, len) };
+            let block = b.part(lines, columns).transposed();
+            pack_panels(device.level(), block, target, (PANEL, PANEL));
+        });
+        Packed { data: target, depth, columns }
     }
 }
 
@@ -96,58 +111,82 @@ struct Block<'a> {
 }
 
 /// All rows of `a [m, depth]` over one packed block.
-fn run_block(level: Level, out: Out<'_>, a: View<'_>, block: &Block<'_>, a_panel: &mut [f32]) {
+fn run_block(level: Level, out: Out<'_>, a: View<'_>, block: &Block<'_>, a_panels: &mut [f32]) {
     let (m, depth) = (a.rows(), a.columns());
     let panel_len = block.packed_depth * PANEL;
     assert!(depth <= block.packed_depth, "a block has all the lines used");
     assert!(block.panels.len() >= block.columns.div_ceil(PANEL) * panel_len, "panels are whole");
     let step = tile::rows(level);
-    for first in (0..m).step_by(step) {
-        let count = step.min(m - first);
-        let rows = a.part(first..first + count, 0..depth);
-        pack_lanes(level, rows, a_panel, A_STRIDE);
-        for (index, from) in (0..block.columns).step_by(PANEL).enumerate() {
-            let columns = PANEL.min(block.columns - from);
-            let place = out.at(first, from);
-            let last = place.start + (count - 1) * out.row_stride + columns - 1;
-            let tile = Tile {
-                depth,
-                a: a_panel.as_ptr(),
-                b: block.panels[index * panel_len..].as_ptr(),
-                c: place.buffer.pointer(place.start, last),
-                c_row: out.row_stride,
-                columns,
-                accumulate: block.accumulate,
-            };
-            // SAFETY: A is a packed panel of `depth` lines, B has as many by the assertions, C lies inside its buffer and is exclusively ours
-            // by the promise of `Out::new`.
-            unsafe { tile::run(level, count, &tile) };
+    let group = if a.lies_by_columns() { GROUP } else { 1 };
+    let tiles = block.columns.div_ceil(PANEL);
+    for first in (0..m).step_by(step * group) {
+        let rows = a.part(first..m.min(first + step * group), 0..depth);
+        pack_panels(level, rows, a_panels, (step, A_STRIDE));
+        let ahead = rows.rows() + first;
+        let next = a.part(ahead..m.min(ahead + step), 0..depth);
+        for (panel, first) in (first..ahead).step_by(step).enumerate() {
+            let count = step.min(ahead - first);
+            let panel = &a_panels[panel * A_STRIDE * depth..];
+            for (index, from) in (0..block.columns).step_by(PANEL).enumerate() {
+                if group == 1 {
+                    fetch_part(level, next, (index, tiles));
+                }
+                let columns = PANEL.min(block.columns - from);
+                let place = out.at(first, from);
+                let last = place.start + (count - 1) * out.row_stride + columns - 1;
+                let tile = Tile {
+                    depth,
+                    a: panel.as_ptr(),
+                    b: block.panels[index * panel_len..].as_ptr(),
+                    c: place.buffer.pointer(place.start, last),
+                    c_row: out.row_stride,
+                    columns,
+                    accumulate: block.accumulate,
+                };
+                // SAFETY: A is a packed panel of `depth` lines, B has as many by the assertions,
+                // C lies inside its buffer and is exclusively ours by the promise of `Out::new`.
+                unsafe { tile::run(level, count, &tile) };
+            }
         }
     }
 }
 
-/// A product with a packed B on the calling thread, of the first `n` columns and the first
-/// `a.columns()` lines of B. `a_panel` has [`PRODUCT_SCRATCH`] elements or more.
+/// A product with a packed B on the calling thread, of some columns, which begin at a panel, and
+/// the first `a.columns()` lines of B. `scratch` has [`PRODUCT_SCRATCH`] elements or more.
 pub(crate) fn multiply_packed(
     level: Level,
     out: Out<'_>,
     a: View<'_>,
-    (b, n): (Packed<'_>, usize),
+    (b, columns): (Packed<'_>, Range<usize>),
     accumulate: bool,
-    a_panel: &mut [f32],
+    scratch: &mut [f32],
 ) {
-    assert!(n <= b.columns && a.columns() <= b.depth, "the packed matrix is large enough");
-    let panels = b.columns.div_ceil(PANEL);
-    for from in (0..a.columns()).step_by(DEPTH) {
-        let block = Block {
-            panels: &b.data[from * panels * PANEL..],
-            packed_depth: DEPTH.min(b.depth - from),
-            columns: n,
-            accumulate: accumulate || from > 0,
-        };
-        let a = a.part(0..a.rows(), from..a.columns().min(from + DEPTH));
-        run_block(level, out, a, &block, a_panel);
+    assert!(
+        columns.end <= b.columns && a.columns() <= b.depth,
+        "the packed matrix is large enough"
+    );
+    assert!(columns.start % PANEL == 0, "columns begin at a panel");
+    let (step, line) = (depth_step(b.depth), b.columns.next_multiple_of(PANEL));
+    let width = block_width(columns.len(), step);
+    for left in columns.clone().step_by(width) {
+        for from in (0..a.columns()).step_by(step) {
+            let packed_depth = step.min(b.depth - from);
+            let block = Block {
+                panels: &b.data[from * line + left * packed_depth..],
+                packed_depth,
+                columns: width.min(columns.end - left),
+                accumulate: accumulate || from > 0,
+            };
+            let a = a.part(0..a.rows(), from..a.columns().min(from + step));
+            run_block(level, out.at(0, left - columns.start), a, &block, scratch);
+        }
     }
+}
+
+/// Columns of blocks of B that stay in the second cache, of equal widths.
+fn block_width(n: usize, depth: usize) -> usize {
+    let most = BLOCK / depth / PANEL * PANEL;
+    n.div_ceil(n.div_ceil(most).max(1)).next_multiple_of(PANEL).max(PANEL)
 }
 
 /// A product on the calling thread. `scratch` has [`PRODUCT_SCRATCH`] elements or more.
@@ -160,24 +199,22 @@ pub(crate) fn multiply(
     scratch: &mut [f32],
 ) {
     assert_eq!(a.columns(), b.rows(), "the inner sizes of a product agree");
-    let (a_panel, b_block) = scratch.split_at_mut(A_PANEL);
+    let (a_panels, b_block) = scratch.split_at_mut(GROUP * A_PANEL);
     let (k, n) = (b.rows(), b.columns());
-    // Stretches of equal length: a short one at the end would wait for C more than it computes.
-    let step = k.div_ceil(k.div_ceil(DEPTH).max(1)).max(1);
-    let most = BLOCK / step / PANEL * PANEL;
-    let width = n.div_ceil(n.div_ceil(most).max(1)).next_multiple_of(PANEL).max(PANEL);
+    let (step, width) = (depth_step(k), block_width(n, depth_step(k)));
     for left in (0..n).step_by(width) {
         let columns = left..n.min(left + width);
         for from in (0..k).step_by(step) {
             let depth = from..k.min(from + step);
-            pack_block(level, b.part(depth.clone(), columns.clone()), b_block);
+            let lanes = b.part(depth.clone(), columns.clone()).transposed();
+            pack_panels(level, lanes, b_block, (PANEL, PANEL));
             let block = Block {
                 panels: b_block,
                 packed_depth: depth.len(),
                 columns: columns.len(),
                 accumulate: accumulate || from > 0,
             };
-            run_block(level, out.at(0, left), a.part(0..a.rows(), depth), &block, a_panel);
+            run_block(level, out.at(0, left), a.part(0..a.rows(), depth), &block, a_panels);
         }
     }
 }
@@ -192,19 +229,26 @@ pub(crate) fn product(
 ) {
     let (m, n, k) = (a.rows(), b.columns(), a.columns());
     assert_eq!(out.len(), m * n, "the result has a place for every element");
+    assert_eq!(k, b.rows(), "the inner sizes of a product agree");
     let level = device.level();
     let (row_tasks, column_tasks) = split(device.threads(), level, (m, n, k));
     let shared = SharedMut::new(out);
-    device.each(row_tasks * column_tasks, |task, scratch| {
-        let rows = stretch(m, row_tasks, task / column_tasks, tile::rows(level));
-        let columns = stretch(n, column_tasks, task % column_tasks, PANEL);
+    let repeated = row_tasks > 1 && packed_len(k, n) <= SHARED;
+    let mut room = if repeated { device.try_shared() } else { None };
+    let packed = room.as_mut().map(|room| Packed::on(device, b, room.room(packed_len(k, n))));
+    device.each(row_tasks * column_tasks, |index, scratch| {
+        let rows = stretch(m, row_tasks, index / column_tasks, tile::rows(level));
+        let columns = stretch(n, column_tasks, index % column_tasks, PANEL);
         if rows.is_empty() || columns.is_empty() {
             return;
         }
         // SAFETY: tasks write disjoint blocks of rows and columns.
         let out = unsafe { Out::new(shared, rows.start * n + columns.start, n) };
-        let (a, b) = (a.part(rows, 0..k), b.part(0..k, columns));
-        multiply(level, out, a, b, accumulate, scratch.room(PRODUCT_SCRATCH));
+        let (a, scratch) = (a.part(rows, 0..k), scratch.room(PRODUCT_SCRATCH));
+        match packed {
+            Some(packed) => multiply_packed(level, out, a, (packed, columns), accumulate, scratch),
+            None => multiply(level, out, a, b.part(0..k, columns), accumulate, scratch),
+        }
     });
 }
 
