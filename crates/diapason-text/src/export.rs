@@ -1,5 +1,7 @@
 //! A tokenizer folder that others can load: the vocabulary and a Jinja chat template that renders
-//! what [`Template`](crate::Template) renders (without marker lists, which are content there).
+//! what [`Template`](crate::Template) renders, marker lists and levers included.
+
+mod levers;
 
 use crate::family::SystemTurn;
 use crate::render::{FOLD, NO_INPUT};
@@ -57,7 +59,8 @@ impl Template {
     /// The template in Jinja, for messages of the roles description, input and output, and of
     /// system, user and assistant, which are chat where the family has one.
     ///
-    /// `add_generation_prompt` adds the header of an output, or of an answer in a chat.
+    /// `add_generation_prompt` adds the header of an output, or of an answer in a chat; `markers`
+    /// are then the levers of that output.
     pub fn jinja(&self) -> String {
         let begin = self.begin.as_deref().unwrap_or_default();
         let field_like = matches!(self.kind, TemplateKind::Colon | TemplateKind::Plain);
@@ -68,13 +71,14 @@ impl Template {
         let chat = Template { kind: TemplateKind::Chat, ..self.clone() };
         let mut lines = vec![
             format!("{{{{- {} -}}}}", quoted(begin)),
-            "{%- set state = namespace(before=\"\", head=\"\") -%}".to_owned(),
+            "{%- set state = namespace(before=\"\", head=\"\", shown=false) -%}".to_owned(),
+            levers::LISTS.to_owned(),
             "{%- set chat = messages and messages[0][\"role\"] in [\"system\", \"user\", \"assistant\"] -%}"
                 .to_owned(),
         ];
         lines.extend(preamble_alone(&chat));
         lines.push("{%- for message in messages -%}".to_owned());
-        lines.push("{%- set content = message[\"content\"] -%}".to_owned());
+        lines.extend(levers::content(&spectrum));
         let mut keyword = "if";
         for role in [Role::Description, Role::Input, Role::Output] {
             let Some(frame) = spectrum.frame(role) else { continue };
@@ -94,23 +98,29 @@ impl Template {
 /// `colon` and `plain`: one frame a role, whatever the messages call it.
 fn fields(template: &Template, begin: &str) -> String {
     let mut lines = vec![format!("{{{{- {} -}}}}", quoted(begin))];
+    let lists = template.kind == TemplateKind::Colon;
+    if lists {
+        lines.push("{%- set state = namespace(shown=false) -%}".to_owned());
+        lines.push(levers::LISTS.to_owned());
+    }
     lines.push("{%- for message in messages -%}".to_owned());
-    let text = if template.kind == TemplateKind::Colon { "| trim" } else { "" };
-    let roles = [
-        (Role::Description, "system", ""),
-        (Role::Input, "user", ""),
-        (Role::Output, "assistant", text),
-    ];
-    for (role, other, filter) in roles {
+    if lists {
+        lines.extend(levers::content(template));
+    } else {
+        lines.push("{%- set content = message[\"content\"] -%}".to_owned());
+    }
+    let roles = [(Role::Description, "system"), (Role::Input, "user"), (Role::Output, "assistant")];
+    for (role, other) in roles {
         let Some(frame) = template.frame(role) else { continue };
         let name = role_name(role);
         lines.push(format!("{{%- if message[\"role\"] in [\"{name}\", \"{other}\"] -%}}"));
-        lines.push(message(&frame, &format!("(message[\"content\"] {filter})")));
+        lines.push(message(&frame, "content"));
         lines.push("{%- endif -%}".to_owned());
     }
     lines.push("{%- endfor -%}".to_owned());
     if let Some(frame) = template.frame(Role::Output).filter(|frame| !frame.header.is_empty()) {
         lines.push("{%- if add_generation_prompt -%}".to_owned());
+        lines.extend(levers::alone(template).filter(|_| lists));
         lines.push(format!("{{{{- {} -}}}}", quoted(&frame.header)));
         lines.push("{%- endif -%}".to_owned());
     }
@@ -140,18 +150,18 @@ fn chat_messages(chat: &Template) -> Vec<String> {
     }
     if let Some(frame) = chat.frame(Role::Output) {
         lines.push("{%- elif message[\"role\"] == \"assistant\" -%}".to_owned());
-        lines.extend(missing_user(chat));
+        lines.extend(missing_user(chat, &quoted(NO_INPUT)));
         lines.push(message(&frame, "content"));
     }
     lines
 }
 
 /// An answer that no user asked for is asked for by a fixed text.
-fn missing_user(chat: &Template) -> Option<String> {
+fn missing_user(chat: &Template, asked: &str) -> Option<String> {
     let frame = chat.frame(Role::Input)?;
     Some(format!(
         "{{%- if state.before != \"user\" -%}}\n{}\n{{%- set state.head = \"\" -%}}\n{{%- endif -%}}",
-        message(&frame, &format!("state.head + {}", quoted(NO_INPUT)))
+        message(&frame, &format!("state.head + {}", asked))
     ))
 }
 
@@ -161,9 +171,10 @@ fn generation_prompt(spectrum: &Template, chat: &Template) -> Vec<String> {
         format!("{{{{- {} -}}}}", quoted(&frame.map_or_else(String::new, |frame| frame.header)))
     };
     let mut lines = vec!["{%- if add_generation_prompt and chat -%}".to_owned()];
-    lines.extend(missing_user(chat));
+    lines.extend(missing_user(chat, &levers::no_input()));
     lines.push(header(chat));
     lines.push("{%- elif add_generation_prompt -%}".to_owned());
+    lines.extend(levers::alone(spectrum));
     lines.push(header(spectrum));
     lines.push("{%- endif -%}".to_owned());
     lines

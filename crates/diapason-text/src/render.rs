@@ -19,8 +19,9 @@ pub(crate) const FOLD: &str = "\n\n";
 impl Template {
     /// Renders the description and the turns for training.
     ///
-    /// Without a description the first output bears no loss, as nothing predicts it, in every kind
-    /// but `plain`: a document has nothing before it by nature, and predicting it is the point.
+    /// Without a description the first of several draws bears no loss, as nothing predicts it, in
+    /// every kind but `plain`: a document has nothing before it by nature, and predicting it is the
+    /// point. What is no sequence of draws, such as a chat, is learned from its first answer.
     pub fn render(&self, episode: &Episode, policy: LossPolicy) -> Marked {
         self.render_with_lists(episode, policy, &self.whole_lists(episode))
     }
@@ -37,7 +38,9 @@ impl Template {
         if policy == LossPolicy::ModalAnswer {
             return self.render_with_lists(&episode.modal(), LossPolicy::LastOutput, lists);
         }
-        let predicted = episode.description.is_some() || self.kind == TemplateKind::Plain;
+        let predicted = episode.description.is_some()
+            || !episode.exchangeable
+            || self.kind == TemplateKind::Plain;
         let first = usize::from(!predicted);
         let last = episode.turns.len().saturating_sub(1);
         let learned = |turn: usize| match policy {
@@ -79,6 +82,21 @@ impl Template {
         let mut page = Page { spans: Vec::new(), learn_all: false };
         self.write_answer(&mut page, text, "", true, None);
         Marked { spans: page.spans }
+    }
+
+    /// Renders the list that an answer begins with, as it follows a prompt; the text of the answer
+    /// follows it as [`render_output`](Self::render_output) renders it.
+    pub fn render_list(&self, list: &str) -> Marked {
+        let mut page = Page { spans: Vec::new(), learn_all: false };
+        self.write_list(&mut page, list, true, Place { role: Role::Output, turn: None });
+        Marked { spans: page.spans }
+    }
+
+    /// Renders the beginning of such a list: `<MARKER_LIST> <lang>`.
+    pub fn render_list_start(&self, start: &str) -> Marked {
+        let mut marked = self.render_list(start);
+        marked.spans.truncate(1);
+        marked
     }
 
     /// Every marker of every turn, on the sides that the settings name.
@@ -191,16 +209,24 @@ impl Template {
         let Some(frame) = self.frame(Role::Output) else { return };
         let place = Place { role: Role::Output, turn };
         let text = if self.kind == TemplateKind::Colon { text.trim() } else { text };
-        if list.is_empty() || self.kind == TemplateKind::Plain {
-            page.data(&format!("{}{text}", frame.lead), learn, place);
-        } else {
-            let list = format!("{}{list}{}", frame.lead, self.separator());
-            page.data(&list, learn && self.markers.learn, place);
-            page.data(text, learn, place);
-        }
+        self.write_list(page, list, learn && self.markers.learn, place);
+        page.data(&format!("{}{text}", frame.lead), learn, place);
         page.write(&frame.terminator, true, learn, place);
         if turn.is_some() {
             page.scaffold(frame.trailer, place);
+        }
+    }
+
+    /// Writes the list that an answer begins with. Its separator is scaffolding, so that the text
+    /// behind it has the same ids with a list as without one; in `colon`, the text brings a space.
+    fn write_list(&self, page: &mut Page, list: &str, learn: bool, place: Place) {
+        let Some(frame) = self.frame(Role::Output) else { return };
+        if list.is_empty() || self.kind == TemplateKind::Plain {
+            return;
+        }
+        page.data(&format!("{}{list}", frame.lead), learn, place);
+        if self.kind != TemplateKind::Colon {
+            page.write(SEPARATOR, true, learn, place);
         }
     }
 

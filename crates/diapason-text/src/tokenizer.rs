@@ -12,7 +12,7 @@ use crate::template::{MarkerSides, Template, TemplateKind};
 use diapason_flow::{Marked, Span, Tokens};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,37 @@ pub struct Tokenizer {
     scaffolding: Arc<Vec<(String, u32)>>,
     template: Template,
     source: Arc<Source>,
+}
+
+/// Bytes of texts that a [`Memo`] remembers at most.
+const MEMO_BYTES: usize = 32 << 20;
+
+/// Ids of the texts that were met before.
+#[derive(Default)]
+struct Memo {
+    /// Data, then scaffolding: the same text has other ids there.
+    ids: [HashMap<String, Vec<u32>>; 2],
+    bytes: usize,
+}
+
+impl Memo {
+    fn ids(
+        &mut self,
+        template: bool,
+        text: &str,
+        encode: impl FnOnce() -> Result<Vec<u32>, TextError>,
+    ) -> Result<&[u32], TextError> {
+        if self.bytes > MEMO_BYTES {
+            self.ids.iter_mut().for_each(HashMap::clear);
+            self.bytes = 0;
+        }
+        let known = &mut self.ids[usize::from(template)];
+        if !known.contains_key(text) {
+            self.bytes += text.len();
+            known.insert(text.to_owned(), encode()?);
+        }
+        Ok(&known[text])
+    }
 }
 
 /// What the tokenizer was loaded from, as it is saved again.
@@ -189,18 +220,59 @@ impl Tokenizer {
     /// Tokenises a rendering span by span. Neighbouring data spans with equal flags are one text;
     /// the first token is never a target.
     pub fn encode(&self, marked: &Marked) -> Result<Tokens, TextError> {
+        self.encode_with(marked, &mut Memo::default())
+    }
+
+    /// `count` renderings tokenised on some threads, in order: [`encode`](Self::encode) of every
+    /// one. Texts that occur again, as those of tables do, are tokenised once a thread.
+    ///
+    /// # Errors
+    /// The first text that cannot be tokenised.
+    pub fn encode_all(
+        &self,
+        count: usize,
+        threads: usize,
+        render: impl Fn(usize) -> Marked + Sync,
+    ) -> Result<Vec<Tokens>, TextError> {
+        let size = count.div_ceil(threads.max(1)).max(1);
+        let part = |start: usize| {
+            let mut memo = Memo::default();
+            let end = count.min(start + size);
+            (start..end).map(|index| self.encode_with(&render(index), &mut memo)).collect()
+        };
+        let part = &part;
+        let parts: Vec<Result<Vec<Tokens>, TextError>> = std::thread::scope(|scope| {
+            let running: Vec<_> = (0..count)
+                .step_by(size)
+                .map(|start| scope.spawn(move || part(start)))
+                .collect();
+            let joined = running.into_iter().map(|part| {
+                part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            joined.collect()
+        });
+        let mut all = Vec::with_capacity(count);
+        for part in parts {
+            all.extend(part?);
+        }
+        Ok(all)
+    }
+
+    fn encode_with(&self, marked: &Marked, memo: &mut Memo) -> Result<Tokens, TextError> {
         let mut tokens = Tokens::default();
         for (span, text) in stretches(&marked.spans) {
-            let ids = if span.template {
-                self.scaffold_ids(&text)?
-            } else if self.template.kind() == TemplateKind::Colon {
-                // The layout's own space: a tokenizer that puts one itself gets none.
-                encode_as(&self.bare, &text)?
-            } else {
-                self.encode_text(&text)?
-            };
+            let ids = memo.ids(span.template, &text, || {
+                if span.template {
+                    self.scaffold_ids(&text)
+                } else if self.template.kind() == TemplateKind::Colon {
+                    // The layout's own space: a tokenizer that puts one itself gets none.
+                    encode_as(&self.bare, &text)
+                } else {
+                    self.encode_text(&text)
+                }
+            })?;
             for id in ids {
-                tokens.push(id, span.learn && !tokens.is_empty(), span.turn);
+                tokens.push(*id, span.learn && !tokens.is_empty(), span.turn);
             }
         }
         Ok(tokens)

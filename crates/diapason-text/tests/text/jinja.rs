@@ -1,7 +1,7 @@
 //! The exported chat template renders what the renderer renders.
 
 use crate::common::{before_last, episodes};
-use diapason_flow::{Episode, LossPolicy, Markers};
+use diapason_flow::{Episode, LossPolicy, Markers, Turn};
 use diapason_text::{FAMILIES, Template, TemplateKind};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value, context};
@@ -10,18 +10,26 @@ use proptest::prelude::*;
 /// Messages of an episode under three role names.
 fn messages(episode: &Episode, [description, input, output]: [&str; 3]) -> Vec<Value> {
     let message = |role: &str, content: &str| context! { role, content };
+    let answer = |turn: &Turn| {
+        let (role, content) = (output, &turn.output);
+        if turn.markers.is_empty() {
+            context! { role, content }
+        } else {
+            context! { role, content, markers => turn.markers }
+        }
+    };
     let mut messages: Vec<Value> =
         episode.description.iter().map(|text| message(description, text)).collect();
     for turn in &episode.turns {
         messages.extend(turn.input.iter().map(|text| message(input, text)));
-        messages.push(message(output, &turn.output));
+        messages.push(answer(turn));
     }
     let query = episode.query.as_ref().and_then(|query| query.input.as_ref());
     messages.extend(query.map(|text| message(input, text)));
     messages
 }
 
-fn jinja(template: &Template, messages: Vec<Value>, add_generation_prompt: bool) -> String {
+fn jinja(template: &Template, messages: Vec<Value>, levers: Option<&Markers>) -> String {
     let mut environment = Environment::new();
     // As transformers sets them.
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
@@ -29,7 +37,9 @@ fn jinja(template: &Template, messages: Vec<Value>, add_generation_prompt: bool)
     let source = template.jinja();
     environment.add_template("chat", &source).unwrap();
     let chat = environment.get_template("chat").unwrap();
-    chat.render(context! { messages, add_generation_prompt }).unwrap()
+    let add_generation_prompt = levers.is_some();
+    let markers = levers.filter(|levers| !levers.is_empty());
+    chat.render(context! { messages, add_generation_prompt, markers }).unwrap()
 }
 
 const OWN: [&str; 3] = ["description", "input", "output"];
@@ -38,11 +48,13 @@ const CHAT: [&str; 3] = ["system", "user", "assistant"];
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn jinja_equals_the_renderer(mut episode in episodes()) {
-        for turn in &mut episode.turns {
-            turn.markers = Markers::default();
+    fn jinja_equals_the_renderer(episode in episodes(), several in any::<bool>()) {
+        let (asked, last) = before_last(&episode);
+        let mut levers = last.markers.clone();
+        if several && !levers.is_empty() {
+            levers.add("format", "JSON");
+            levers.add("format", "&<XML>");
         }
-        let (asked, _) = before_last(&episode);
         for family in FAMILIES {
             for (kind, roles) in [
                 (TemplateKind::Spectrum, OWN),
@@ -52,12 +64,12 @@ proptest! {
             ] {
                 let template = Template::new(kind, family);
                 let whole = template.render(&episode, LossPolicy::EveryOutput).text();
-                prop_assert_eq!(jinja(&template, messages(&episode, roles), false), whole, "{} {}", kind, family.name);
-                let prompt = template.render_prompt(&asked).text();
+                prop_assert_eq!(jinja(&template, messages(&episode, roles), None), whole, "{} {}", kind, family.name);
+                let prompt = template.render_prompt_with(&asked, &levers).text();
                 // Without a message nothing says that the roles are those of a chat.
                 let asked = messages(&asked, roles);
                 if kind != TemplateKind::Chat || !asked.is_empty() {
-                    prop_assert_eq!(jinja(&template, asked, true), prompt, "{} {}", kind, family.name);
+                    prop_assert_eq!(jinja(&template, asked, Some(&levers)), prompt, "{} {}", kind, family.name);
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::common::{HOSTILE, before_last, episodes, gemma_stand_in, genuine, own, texts, words};
 use diapason_flow::{Episode, LossPolicy, Turn};
+use diapason_markers::print_list;
 use diapason_text::{TemplateKind, TextError, Tokenizer, import_llama2c, train_tokenizer};
 use proptest::prelude::*;
 use std::fs;
@@ -70,10 +71,10 @@ proptest! {
             let prompt = tokenizer.encode(&template.render_prompt(&asked)).unwrap();
             let rest = whole.ids().strip_prefix(prompt.ids());
             prop_assert!(rest.is_some());
-            if last.markers.is_empty() {
-                let option = tokenizer.encode_output(&last.output).unwrap();
-                prop_assert!(rest.unwrap().starts_with(&option));
-            }
+            let list = template.render_list(&print_list(&last.markers));
+            let list = tokenizer.encode(&list).unwrap();
+            let option = tokenizer.encode_output(&last.output).unwrap();
+            prop_assert!(rest.unwrap().starts_with(&[list.ids(), &option].concat()));
         }
     }
 
