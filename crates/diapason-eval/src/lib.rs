@@ -19,8 +19,10 @@ mod cover;
 mod error;
 mod estimate;
 mod judge;
+mod levers;
 mod measure;
 mod metrics;
+mod pairwise;
 mod report;
 mod resample;
 #[cfg(test)]
@@ -35,9 +37,13 @@ pub use compare::{Difference, compare, compare_units};
 pub use cover::{CoverOutcome, cover};
 pub use error::EvalError;
 pub use estimate::{estimate, results};
-pub use judge::{Judge, judge};
+pub use judge::{Classes, Judge, judge};
+pub use levers::{
+    GainGap, LEAST_WORDS, LengthOutcome, every_line, gain_gap, length, markers_right,
+};
 pub use measure::{CurveUnits, Measurements, Tally, TaskMeasurements, Units};
 pub use metrics::{Better, METRICS, Metric, metric};
+pub use pairwise::{Agreement, Duel, Verdict, WinRates, agreement, win_rates};
 pub use report::{
     Claim, Distribution, Fact, ModelInfo, ReportData, SampleGrid, SampleText, Seen, TaskNote,
     Version, claim, html,
