@@ -12,6 +12,7 @@
 //! * [`synthetic`]: processes whose distribution is known.
 //! * [`read_episodes`], [`write_episodes`]: interchange as JSONL or Parquet.
 //! * [`world`]: the small world of `diapason quickstart`, with its corpus of plain text.
+//! * [`marked_world`]: a small world whose texts carry markers.
 //! * [`mix`](fn@mix): many tasks as one training order.
 
 mod error;
@@ -24,6 +25,7 @@ pub mod functions;
 pub mod interchange;
 pub mod mix;
 pub mod source;
+pub mod marked_world;
 pub mod synthetic;
 pub mod table;
 pub mod task;

@@ -1,0 +1,69 @@
+use super::*;
+use std::collections::BTreeMap;
+
+#[test]
+fn every_language_speaks_of_every_domain_in_sentences_of_five_words() {
+    let stream = &mut Streams::new(1).stream("test", 0);
+    for language in languages() {
+        for domain in domains() {
+            for scrambled in [0.0, 1.0] {
+                let sentence = language.sentence(domain, scrambled, stream);
+                assert_eq!(sentence.split(' ').count(), WORDS, "{sentence}");
+                assert!(sentence.ends_with('.'));
+            }
+        }
+        for into in languages() {
+            let asked = language.ask(None, Some(into), Some(15), stream);
+            assert!(asked.contains("15") && !asked.contains('{'), "{asked}");
+        }
+    }
+    for shares in
+        [domains().iter().map(|d| d.share).sum::<f64>(), languages().iter().map(|l| l.share).sum()]
+    {
+        assert!((shares - 1.0).abs() < 1e-9);
+    }
+    assert_eq!(domains().iter().filter(|domain| domain.share < 0.05).count(), 3);
+}
+
+#[test]
+fn markers_say_what_the_text_is() {
+    let streams = Streams::new(2);
+    let mut domains: BTreeMap<String, usize> = BTreeMap::new();
+    for index in 0..2000 {
+        let Probe { episode, passage, limit, .. } = probe(Ask::Usual, index, &streams);
+        let [turn] = episode.turns.as_slice() else { panic!() };
+        assert_eq!(turn.output.lines().count(), passage.sentences);
+        let words = turn.output.split_whitespace().count();
+        assert_eq!(turn.markers.0["length_tokens"].values(), [words.to_string()]);
+        assert!(limit.is_none_or(|limit| words <= limit));
+        *domains.entry(passage.domain.name.clone()).or_default() += 1;
+    }
+    let rare = domains["Medical"] + domains["Legal"] + domains["Finance"];
+    assert!((120..240).contains(&rare), "9 % of 2000 are rare, not {rare}");
+}
+
+#[test]
+fn a_probe_asks_for_what_it_is_to_ask_for() {
+    let streams = Streams::new(3);
+    for index in 0..200 {
+        let Probe { episode, unlimited, passage, limit } = probe(Ask::Limit, index, &streams);
+        let input = episode.turns[0].input.clone().unwrap();
+        assert_eq!(limit, Some(WORDS * passage.sentences));
+        assert!(input.starts_with(&unlimited) && input.len() > unlimited.len(), "{input}");
+        let across = probe(Ask::AnotherLanguage, index, &streams).passage;
+        assert!(!across.language.name.is_empty());
+        let each = probe(Ask::EveryDomain, index, &streams).passage;
+        assert_eq!(each.domain.name, super::domains()[index as usize % 7].name);
+    }
+}
+
+#[test]
+fn the_same_seed_makes_the_same_examples() {
+    let settings = MarkedSettings { requests: 50, sequences: 5 };
+    let make = |seed| episodes(&settings, &Streams::new(seed));
+    assert_eq!(make(1), make(1));
+    assert_ne!(make(1), make(2));
+    assert_eq!(make(1).iter().filter(|episode| episode.exchangeable).count(), 5);
+    let document = document(6, &mut Streams::new(1).stream("document", 0));
+    assert!(!document.contains("MARKER_LIST") && !document.contains("<|"));
+}
