@@ -1,8 +1,10 @@
 //! The command line. Each verb's `--help` ends with an example.
 
 mod mark;
+mod model;
 
 pub(crate) use mark::{AnnotateArgs, MarkArgs, MarkVerb, TaxonomyArgs};
+pub(crate) use model::{BlendArgs, ModelVerb};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -320,45 +322,6 @@ pub(crate) struct ReportArgs {
     /// The HTML file; the figures go beside it as JSON
     #[arg(long, default_value = "report.html")]
     pub out: PathBuf,
-}
-
-/// Verbs of `model`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ModelVerb {
-    /// Print the shape, tensors and size of a checkpoint
-    #[command(after_help = "Example:\n  diapason model inspect DIR")]
-    Inspect {
-        /// The model's folder
-        model: PathBuf,
-        /// JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Write a model with random weights of a given `config.json`
-    #[command(after_help = "Example:\n  diapason model init config.json --out DIR --seed 1")]
-    Init {
-        /// A Hugging Face `config.json`
-        config: PathBuf,
-        /// The folder to write
-        #[arg(long)]
-        out: PathBuf,
-        /// Seed of the weights
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-    },
-    /// Convert a llama2.c checkpoint and tokenizer to the Hugging Face layout
-    #[command(
-        after_help = "Example:\n  diapason model import-llama2c stories260K.bin tok512.bin --out DIR"
-    )]
-    ImportLlama2c {
-        /// The weights, `version 0`
-        weights: PathBuf,
-        /// The tokenizer, such as `tok512.bin`
-        tokenizer: PathBuf,
-        /// The folder to write
-        #[arg(long)]
-        out: PathBuf,
-    },
 }
 
 /// Shape that a benchmark runs on.

@@ -1,6 +1,6 @@
 //! What is refused before anything runs, so that one bad request spoils no batch.
 
-use diapason_flow::{Ask, LmError, Request, Sampling};
+use diapason_flow::{Ask, Constraint, LmError, Request, Sampling};
 
 /// What the model and the cache can hold.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,7 @@ pub(crate) fn check(requests: &[Request], limits: &Limits) -> Result<(), LmError
         let (needed, held) = match &request.ask {
             Ask::Sample(sampling) => {
                 check_sampling(sampling).map_err(refuse)?;
+                check_named(sampling, limits).map_err(refuse)?;
                 (prompt + 1, prompt + longest_draw(sampling, prompt, limits.context) - 1)
             }
             Ask::Score { options } => {
@@ -73,6 +74,24 @@ fn check_ids(what: &str, ids: &[u32], limits: &Limits) -> Result<(), String> {
             ids[place], limits.vocabulary
         )),
     }
+}
+
+/// The ids that biases and choices name.
+fn check_named(sampling: &Sampling, limits: &Limits) -> Result<(), String> {
+    let biased: Vec<u32> = sampling.bias.iter().map(|(id, _)| *id).collect();
+    if !biased.is_empty() {
+        check_ids("the biases", &biased, limits)?;
+    }
+    if let Some((id, bias)) =
+        sampling.bias.iter().find(|(_, bias)| bias.is_nan() || *bias == f32::INFINITY)
+    {
+        return Err(format!("the bias of token {id} is {bias}"));
+    }
+    let Some(Constraint::Choices(choices)) = &sampling.only else { return Ok(()) };
+    for (number, choice) in choices.iter().enumerate() {
+        check_ids(&format!("choice {number}"), choice, limits)?;
+    }
+    Ok(())
 }
 
 fn check_sampling(sampling: &Sampling) -> Result<(), String> {

@@ -1,5 +1,6 @@
 //! Logits `[V]` → one drawn token: temperature, top-k, top-p, min-p, in this order.
 
+use crate::constrain::Walk;
 use crate::softmax::{exp, largest, rank, sum};
 use diapason_flow::{Sampling, Stream};
 use rand::Rng;
@@ -16,9 +17,41 @@ pub(crate) struct Chooser {
     weights: Vec<f32>,
     /// Token ids, the likeliest in front as far as they are ranked.
     ranked: Vec<u32>,
+    /// Logits with biases and without what is forbidden, `[V]`.
+    changed: Vec<f32>,
 }
 
 impl Chooser {
+    /// Draws one token that a walk allows, with the request's biases.
+    ///
+    /// # Errors
+    /// If nothing is allowed, or the walk cannot go on.
+    pub(crate) fn choose_within(
+        &mut self,
+        logits: &[f32],
+        sampling: &Sampling,
+        walk: &mut Walk,
+        stream: &mut Stream,
+    ) -> Result<u32, String> {
+        if matches!(walk, Walk::Free) && sampling.bias.is_empty() {
+            return Ok(self.choose(logits, sampling, stream));
+        }
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.clear();
+        changed.extend_from_slice(logits);
+        for (id, bias) in &sampling.bias {
+            changed[*id as usize] += bias;
+        }
+        walk.forbid(&mut changed)?;
+        if largest(&changed) == f32::NEG_INFINITY {
+            return Err("its constraint and biases leave no token to draw".to_owned());
+        }
+        let id = self.choose(&changed, sampling, stream);
+        self.changed = changed;
+        walk.advance(id)?;
+        Ok(id)
+    }
+
     /// Draws one token. Greedy choice takes nothing from the stream, any other draw one number.
     /// `logits` hold no not-a-number.
     pub(crate) fn choose(

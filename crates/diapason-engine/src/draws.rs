@@ -1,6 +1,7 @@
 //! The draws of one request: each a state of its own, so that their number at a time is free.
 
 use crate::choose::Chooser;
+use crate::constrain::Walk;
 use crate::softmax::LogSoftmax;
 use diapason_flow::{Sample, Sampling, Stop, Stream, Streams};
 use diapason_model::NodeId;
@@ -12,6 +13,7 @@ pub(crate) struct Draw {
     stream: Stream,
     ids: Vec<u32>,
     logprobs: Vec<f32>,
+    walk: Walk,
     stop: Option<Stop>,
     /// Its place in the cache, once a token of it is read.
     pub(crate) place: Option<NodeId>,
@@ -30,26 +32,32 @@ impl Draw {
 #[derive(Debug)]
 pub(crate) struct Draws {
     sampling: Sampling,
+    /// Where every draw begins.
+    walk: Walk,
     streams: Streams,
     /// Most tokens of a draw.
     longest: usize,
     /// Whether `longest` is what the context leaves, not what was asked for.
     cut_by_context: bool,
     begun: usize,
+    /// Why a draw could not go on.
+    problem: Option<String>,
     pub(crate) running: Vec<Draw>,
     done: Vec<Option<Sample>>,
 }
 
 impl Draws {
     /// Draws of at most `longest` tokens.
-    pub(crate) fn new(sampling: Sampling, longest: usize) -> Self {
+    pub(crate) fn new(sampling: Sampling, walk: Walk, longest: usize) -> Self {
         Draws {
             streams: Streams::new(sampling.seed),
             longest,
             cut_by_context: longest < sampling.max_tokens,
             begun: 0,
+            problem: None,
             running: Vec::new(),
             done: vec![None; sampling.n],
+            walk,
             sampling,
         }
     }
@@ -73,13 +81,15 @@ impl Draws {
             stream: self.streams.stream("sample", number as u64),
             ids: Vec::new(),
             logprobs: Vec::new(),
+            walk: self.walk.again(),
             stop: None,
             place: None,
             unread: None,
         });
     }
 
-    /// Draws the next token of a running draw from the logits after its last one.
+    /// Draws the next token of a running draw from the logits after its last one. A draw that its
+    /// constraint leaves without a token ends, and is the error of the request.
     pub(crate) fn advance(
         &mut self,
         running: usize,
@@ -88,7 +98,16 @@ impl Draws {
         chooser: &mut Chooser,
     ) {
         let draw = &mut self.running[running];
-        let id = chooser.choose(logits, &self.sampling, &mut draw.stream);
+        let Draw { walk, stream, .. } = draw;
+        let id = match chooser.choose_within(logits, &self.sampling, walk, stream) {
+            Ok(id) => id,
+            Err(problem) => {
+                draw.stop = Some(Stop::Length);
+                draw.logprobs.push(f32::NEG_INFINITY);
+                self.problem = Some(problem);
+                return;
+            }
+        };
         draw.logprobs.push(softmax.logprob(logits[id as usize]));
         if self.sampling.stop.contains(&id) {
             draw.stop = Some(Stop::Terminator);
@@ -115,11 +134,12 @@ impl Draws {
         });
     }
 
-    /// All samples, once every draw ended.
-    pub(crate) fn take_answer(&mut self) -> Option<Vec<Sample>> {
+    /// All samples, once every draw ended, or why one could not go on.
+    pub(crate) fn take_answer(&mut self) -> Option<Result<Vec<Sample>, String>> {
         if self.done.iter().any(Option::is_none) {
             return None;
         }
-        Some(self.done.iter_mut().filter_map(Option::take).collect())
+        let samples = self.done.iter_mut().filter_map(Option::take).collect();
+        Some(self.problem.take().map_or(Ok(samples), Err))
     }
 }

@@ -1,8 +1,9 @@
 //! The thread that owns the cache and the workspace, and the channel to it.
 
 use crate::check::{Limits, check};
+use crate::constrain::Walk;
 use crate::schedule::Scheduler;
-use diapason_flow::{Answer, Lm, LmError, Request};
+use diapason_flow::{Answer, Ask, Lm, LmError, Request};
 use diapason_model::{Device, Model};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -33,6 +34,10 @@ impl Default for EngineSettings {
 #[derive(Debug)]
 pub struct Engine {
     limits: Limits,
+    /// Adapters beside the model.
+    adapters: usize,
+    /// Bytes of every token, for constraints on text; empty if unknown.
+    tokens: Vec<Vec<u8>>,
     /// `None` only while dropping.
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
@@ -41,6 +46,10 @@ pub struct Engine {
 /// One call of [`Lm::ask`] on its way to the thread.
 pub(crate) struct Job {
     pub(crate) requests: Vec<Request>,
+    /// Where the draws of each request begin in their constraint.
+    pub(crate) walks: Vec<Walk>,
+    /// The adapter that answers; the model alone if `None`.
+    pub(crate) adapter: Option<usize>,
     pub(crate) reply: Sender<Result<Vec<Answer>, LmError>>,
 }
 
@@ -55,23 +64,66 @@ impl Engine {
             context: model.arch.context,
             cache_tokens: settings.cache_tokens.max(1),
         };
+        let adapters = model.adapters.len();
         let (jobs, inbox) = channel();
         let thread = std::thread::Builder::new()
             .name("diapason-engine".to_owned())
             .spawn(move || serve(&model, &device, &settings, &inbox))
             .expect("the system can start one more thread");
-        Engine { limits, jobs: Some(jobs), thread: Some(thread) }
+        Engine { limits, adapters, tokens: Vec::new(), jobs: Some(jobs), thread: Some(thread) }
+    }
+
+    /// The same engine with the bytes of every token, so that patterns and schemas can be asked
+    /// for. The engine still neither takes nor gives text.
+    pub fn with_tokens(mut self, tokens: Vec<Vec<u8>>) -> Self {
+        self.tokens = tokens;
+        self
+    }
+
+    /// The same engine answering through one of the model's adapters, by its number. Questions to
+    /// different adapters and to the model alone share batches, and read nothing of each other's.
+    pub fn adapted(&self, adapter: usize) -> Adapted<'_> {
+        Adapted { engine: self, adapter }
+    }
+
+    fn ask_as(&self, adapter: Option<usize>, requests: &[Request]) -> Result<Vec<Answer>, LmError> {
+        check(requests, &self.limits)?;
+        if let Some(adapter) = adapter.filter(|adapter| *adapter >= self.adapters) {
+            let problem = format!("there is no adapter {adapter} among {}", self.adapters);
+            return Err(LmError::Model(problem));
+        }
+        let mut walks = Vec::with_capacity(requests.len());
+        for (index, request) in requests.iter().enumerate() {
+            let walk = match &request.ask {
+                Ask::Sample(sampling) => Walk::of(sampling, &self.tokens),
+                _ => Ok(Walk::Free),
+            };
+            walks.push(walk.map_err(|problem| LmError::Request { index, problem })?);
+        }
+        let stopped = || LmError::Model("the engine has stopped".to_owned());
+        let (reply, answers) = channel();
+        let job = Job { requests: requests.to_vec(), walks, adapter, reply };
+        self.jobs.as_ref().ok_or_else(stopped)?.send(job).map_err(|_| stopped())?;
+        answers.recv().map_err(|_| stopped())?
     }
 }
 
 impl Lm for Engine {
     fn ask(&self, requests: &[Request]) -> Result<Vec<Answer>, LmError> {
-        check(requests, &self.limits)?;
-        let stopped = || LmError::Model("the engine has stopped".to_owned());
-        let (reply, answers) = channel();
-        let job = Job { requests: requests.to_vec(), reply };
-        self.jobs.as_ref().ok_or_else(stopped)?.send(job).map_err(|_| stopped())?;
-        answers.recv().map_err(|_| stopped())?
+        self.ask_as(None, requests)
+    }
+}
+
+/// An engine seen through one of its model's adapters.
+#[derive(Clone, Copy, Debug)]
+pub struct Adapted<'a> {
+    engine: &'a Engine,
+    adapter: usize,
+}
+
+impl Lm for Adapted<'_> {
+    fn ask(&self, requests: &[Request]) -> Result<Vec<Answer>, LmError> {
+        self.engine.ask_as(Some(self.adapter), requests)
     }
 }
 

@@ -6,6 +6,7 @@
 
 use crate::check::longest_draw;
 use crate::choose::Chooser;
+use crate::constrain::Walk;
 use crate::draws::Draws;
 use crate::softmax::{LogSoftmax, rank};
 use crate::trie::{Trie, Wave, waves};
@@ -59,6 +60,8 @@ pub(crate) struct Member {
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) prompt: Vec<u32>,
+    /// The adapter that reads it.
+    pub(crate) adapter: Option<usize>,
     /// The prompt's place in the cache, once admitted.
     pub(crate) place: Option<NodeId>,
     /// How many tokens of the prompt were given to the model.
@@ -70,17 +73,24 @@ pub(crate) struct Group {
 
 impl Group {
     /// A group without requests.
-    pub(crate) fn new(prompt: Vec<u32>) -> Self {
-        Group { prompt, place: None, fed: 0, after: None, members: Vec::new() }
+    pub(crate) fn new(prompt: Vec<u32>, adapter: Option<usize>) -> Self {
+        Group { prompt, adapter, place: None, fed: 0, after: None, members: Vec::new() }
     }
 
-    /// Adds a request with this group's prompt. `room`: tokens of the whole cache.
-    pub(crate) fn add(&mut self, ticket: Ticket, request: Request, arch: &Arch, room: usize) {
+    /// Adds a request with this group's prompt, and where its draws begin in their constraint.
+    /// `room`: tokens of the whole cache.
+    pub(crate) fn add(
+        &mut self,
+        ticket: Ticket,
+        (request, walk): (Request, Walk),
+        arch: &Arch,
+        room: usize,
+    ) {
         let prompt = self.prompt.len();
         let work = match request.ask {
             Ask::Sample(sampling) => {
                 let longest = longest_draw(&sampling, prompt, arch.context);
-                Work::Sample(Draws::new(sampling, longest))
+                Work::Sample(Draws::new(sampling, walk, longest))
             }
             Ask::Score { options } => Work::Score(Options {
                 waiting: waves(&options, room - prompt).into(),
@@ -205,17 +215,20 @@ impl Group {
     }
 
     /// Answers that became complete since the last call.
-    pub(crate) fn take_answers(&mut self) -> Vec<(Ticket, Answer)> {
+    pub(crate) fn take_answers(&mut self) -> Vec<(Ticket, Result<Answer, String>)> {
         let read = self.after.is_some();
         let mut answers = Vec::new();
         for member in self.members.iter_mut().filter(|member| !member.answered) {
             let answer = match &mut member.work {
-                Work::Sample(draws) => draws.take_answer().map(Answer::Sampled),
+                Work::Sample(draws) => {
+                    draws.take_answer().map(|samples| samples.map(Answer::Sampled))
+                }
                 Work::Score(Options { scores, .. }) => {
-                    scores.iter().copied().collect::<Option<Vec<_>>>().map(Answer::Scored)
+                    let scores: Option<Vec<_>> = scores.iter().copied().collect();
+                    scores.map(|scores| Ok(Answer::Scored(scores)))
                 }
                 Work::Trace(trace) => {
-                    read.then(|| Answer::Traced(std::mem::take(&mut trace.scores)))
+                    read.then(|| Ok(Answer::Traced(std::mem::take(&mut trace.scores))))
                 }
             };
             if let Some(answer) = answer {

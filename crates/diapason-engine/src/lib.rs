@@ -17,6 +17,7 @@
 
 mod check;
 mod choose;
+mod constrain;
 mod draws;
 mod engine;
 mod group;
@@ -24,4 +25,4 @@ mod schedule;
 mod softmax;
 mod trie;
 
-pub use engine::{Engine, EngineSettings};
+pub use engine::{Adapted, Engine, EngineSettings};

@@ -17,7 +17,7 @@ use std::sync::mpsc::Sender;
 
 /// A call whose answers are not complete.
 struct Pending {
-    answers: Vec<Option<Answer>>,
+    answers: Vec<Option<Result<Answer, String>>>,
     missing: usize,
     reply: Sender<Result<Vec<Answer>, LmError>>,
 }
@@ -31,6 +31,16 @@ enum Target {
     Draw { group: usize, member: usize, draw: usize },
     /// Tokens of a segment of a trie from `first` on.
     Segment { group: usize, member: usize, segment: usize, first: usize },
+}
+
+impl Target {
+    fn group(self) -> usize {
+        match self {
+            Target::Prompt { group, .. }
+            | Target::Draw { group, .. }
+            | Target::Segment { group, .. } => group,
+        }
+    }
 }
 
 /// Tokens for the next batch.
@@ -83,16 +93,17 @@ impl<'a> Scheduler<'a> {
         let mut groups: Vec<Group> = Vec::new();
         let mut by_prompt = HashMap::new();
         let missing = job.requests.len();
-        for (index, request) in job.requests.into_iter().enumerate() {
+        for (index, (request, walk)) in job.requests.into_iter().zip(job.walks).enumerate() {
             let place = *by_prompt.entry(request.prompt.clone()).or_insert_with_key(|prompt| {
-                groups.push(Group::new(prompt.clone()));
+                groups.push(Group::new(prompt.clone(), job.adapter));
                 groups.len() - 1
             });
             let ticket = Ticket { job: number, index };
-            groups[place].add(ticket, request, &self.model.arch, self.cache.limit_tokens());
+            let room = self.cache.limit_tokens();
+            groups[place].add(ticket, (request, walk), &self.model.arch, room);
         }
         self.waiting.extend(groups);
-        let answers = vec![None; missing];
+        let answers = (0..missing).map(|_| None).collect();
         self.jobs.insert(number, Pending { answers, missing, reply: job.reply });
         self.deliver(Vec::new());
     }
@@ -202,7 +213,12 @@ impl<'a> Scheduler<'a> {
     fn run(&mut self, plan: &[Planned]) -> Result<(), LmError> {
         let feeds: Vec<Feed<'_>> = plan
             .iter()
-            .map(|planned| Feed { node: planned.node, ids: &planned.ids, want: planned.want })
+            .map(|planned| Feed {
+                node: planned.node,
+                ids: &planned.ids,
+                want: planned.want,
+                adapter: self.running[planned.target.group()].adapter,
+            })
             .collect();
         let (running, chooser, ids) = (&mut self.running, &mut self.chooser, &mut self.ids);
         let mut damaged = false;
@@ -248,7 +264,7 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Files answers, and replies to the calls that are complete.
-    fn deliver(&mut self, answers: Vec<(Ticket, Answer)>) {
+    fn deliver(&mut self, answers: Vec<(Ticket, Result<Answer, String>)>) {
         for (ticket, answer) in answers {
             if let Some(pending) = self.jobs.get_mut(&ticket.job) {
                 pending.answers[ticket.index] = Some(answer);
@@ -257,9 +273,12 @@ impl<'a> Scheduler<'a> {
         }
         self.jobs.retain(|_, pending| {
             if pending.missing == 0 {
-                let answers = pending.answers.drain(..).flatten().collect();
+                let answers = pending.answers.drain(..).flatten().enumerate();
+                let answers = answers.map(|(index, answer)| {
+                    answer.map_err(|problem| LmError::Request { index, problem })
+                });
                 // A caller that is gone does not listen.
-                let _ = pending.reply.send(Ok(answers));
+                let _ = pending.reply.send(answers.collect());
             }
             pending.missing > 0
         });

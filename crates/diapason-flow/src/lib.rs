@@ -25,7 +25,9 @@ mod sequence;
 pub use artifact::{Artifact, ArtifactError, Fingerprint, Stamp, write_atomically};
 pub use episode::{Check, Episode, Goal, LossPolicy, Query, Turn};
 pub use interchange::{InterchangeError, episode_from_json, episode_to_json};
-pub use lm::{Answer, Ask, Lm, LmError, OptionScore, Request, Sample, Sampling, Stop, TokenScore};
+pub use lm::{
+    Answer, Ask, Constraint, Lm, LmError, OptionScore, Request, Sample, Sampling, Stop, TokenScore,
+};
 pub use markers::{MarkerValue, Markers};
 pub use random::{Stream, Streams};
 pub use report::{Comparison, CurvePoint, Estimate, Results};

@@ -51,6 +51,21 @@ pub struct Sampling {
     /// Tokens that end a continuation; the terminator is not part of `Sample::ids` but its
     /// log-probability is part of `Sample::nats`.
     pub stop: Vec<u32>,
+    /// Added to the logits of single tokens before temperature; minus infinity forbids one.
+    pub bias: Vec<(u32, f32)>,
+    /// What a draw may be; `None` allows everything.
+    pub only: Option<Constraint>,
+}
+
+/// What a draw may be. Tokens that lead out of it get no weight; the others keep their shares.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Constraint {
+    /// One of these lists of ids, each ending with its only stop token.
+    Choices(Vec<Vec<u32>>),
+    /// Text that a regular expression matches from end to end.
+    Pattern(String),
+    /// JSON text that a JSON schema accepts.
+    Schema(serde_json::Value),
 }
 
 impl Default for Sampling {
@@ -64,6 +79,8 @@ impl Default for Sampling {
             min_p: 0.0,
             max_tokens: 64,
             stop: Vec::new(),
+            bias: Vec::new(),
+            only: None,
         }
     }
 }

@@ -105,12 +105,16 @@ impl Tokens {
 
 /// Sequences laid end to end, `[N]` tokens in all, no padding.
 ///
-/// A token attends to the earlier tokens of its own segment only.
+/// A segment is a trunk and perhaps branches that leave it. A token attends to the earlier tokens
+/// of its own segment only: on the trunk to all of them, on a branch to the trunk up to where the
+/// branch leaves it and to the branch itself. So what many continuations share is computed once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pack {
     ids: Vec<u32>,
     learn: Vec<f32>,
     position: Vec<u32>,
+    /// Offset in its segment at which the branch of each token begins; 0 on the trunk.
+    branch: Vec<u32>,
     /// Start of each segment, and the end of the last: `[segments + 1]`.
     starts: Vec<usize>,
 }
@@ -136,8 +140,31 @@ impl Pack {
             self.ids.push(*id);
             self.learn.push(if index == 0 { 0.0 } else { weight(index) });
             self.position.push(index as u32);
+            self.branch.push(0);
         }
         self.starts.push(self.ids.len());
+    }
+
+    /// Appends a branch to the last segment. It stands at position `at` of the trunk: it attends
+    /// to the `at` trunk tokens before and to itself. Its first token, which is never a target,
+    /// repeats the trunk token that predicts the continuation.
+    ///
+    /// # Panics
+    /// If there is no segment, or its trunk ends before `at`.
+    pub fn push_branch(&mut self, at: usize, ids: &[u32], weight: impl Fn(usize) -> f32) {
+        let end = self.ids.len();
+        let start = self.starts.iter().rev().nth(1).copied().unwrap_or(end);
+        let trunk = self.branch[start..].iter().take_while(|branch| **branch == 0).count();
+        assert!((1..=trunk).contains(&(at + 1)), "a branch at {at} leaves a trunk of {trunk}");
+        for (index, id) in ids.iter().enumerate() {
+            self.ids.push(*id);
+            self.learn.push(if index == 0 { 0.0 } else { weight(index) });
+            self.position.push((at + index) as u32);
+            self.branch.push((end - start) as u32);
+        }
+        if let Some(last) = self.starts.last_mut() {
+            *last = self.ids.len();
+        }
     }
 
     /// Token ids, `[N]`.
@@ -150,9 +177,15 @@ impl Pack {
         &self.learn
     }
 
-    /// Position of each token inside its segment, `[N]`.
+    /// Position of each token, `[N]`: its number on the trunk, or on the path of trunk and branch.
     pub fn position(&self) -> &[u32] {
         &self.position
+    }
+
+    /// Offset in its segment at which the branch of each token begins, `[N]`; 0 on the trunk. The
+    /// position of that first token is the number of trunk tokens that the branch sees.
+    pub fn branch(&self) -> &[u32] {
+        &self.branch
     }
 
     /// Token ranges of the segments, in order.
@@ -195,5 +228,19 @@ mod tests {
         assert_eq!(pack.segments().collect::<Vec<_>>(), [0..3, 3..5]);
         assert_eq!(pack.learned(), 3.0);
         assert_eq!(tokens.learned(), 2);
+    }
+
+    #[test]
+    fn a_branch_continues_the_trunk_of_the_last_segment() {
+        let mut pack = Pack::new();
+        pack.push_weighted(&[9, 9], |_| 1.0);
+        pack.push_weighted(&[1, 2, 3], |_| 1.0);
+        pack.push_branch(2, &[3, 4, 5], |_| 0.25);
+        pack.push_branch(0, &[1, 6], |_| 0.5);
+        assert_eq!(pack.ids(), [9, 9, 1, 2, 3, 3, 4, 5, 1, 6]);
+        assert_eq!(pack.position(), [0, 1, 0, 1, 2, 2, 3, 4, 0, 1]);
+        assert_eq!(pack.branch(), [0, 0, 0, 0, 0, 3, 3, 3, 6, 6]);
+        assert_eq!(pack.learn(), [0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.25, 0.25, 0.0, 0.5]);
+        assert_eq!(pack.segments().collect::<Vec<_>>(), [0..2, 2..10]);
     }
 }

@@ -95,7 +95,7 @@ fn train(device: &Device, arch: &Arch, segments: usize, length: usize, steps: us
         let norm = global_norm(device, &gradients);
         let clip = (1.0 / norm).min(1.0) as f32;
         let layout = model.layout.clone();
-        optimiser.step(device, &layout, &mut model.weights, &gradients, 1e-4, clip);
+        optimiser.step(device, &layout.tensors, &mut model.weights, &gradients, 1e-4, clip);
         let seconds = start.elapsed().as_secs_f64();
         if step == 0 || step == steps {
             let mean = loss.nats / loss.learned;
@@ -120,13 +120,15 @@ fn decode(device: &Device, arch: &Arch) {
     let prompt: Vec<u32> = (0..100).collect();
     let start = Instant::now();
     let root = cache.branch(None).expect("a root needs no parent");
-    let feed = [Feed { node: root, ids: &prompt, want: Want::Last }];
+    let feed = [Feed { node: root, ids: &prompt, want: Want::Last, adapter: None }];
     model.extend(device, &mut cache, &feed, &mut workspace, &mut |_, _, _| {}).expect("fits");
     let nodes: Vec<_> =
         (0..100).map(|_| cache.branch(Some(root)).expect("the root is held")).collect();
     for _ in 0..32 {
-        let feeds: Vec<Feed<'_>> =
-            nodes.iter().map(|node| Feed { node: *node, ids: &[7], want: Want::Last }).collect();
+        let feeds: Vec<Feed<'_>> = nodes
+            .iter()
+            .map(|node| Feed { node: *node, ids: &[7], want: Want::Last, adapter: None })
+            .collect();
         let mut sink = 0.0;
         model
             .extend(device, &mut cache, &feeds, &mut workspace, &mut |_, _, row| sink += row[0])

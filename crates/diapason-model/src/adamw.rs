@@ -1,7 +1,7 @@
 //! AdamW (Loshchilov & Hutter 2019): decoupled weight decay, on matrices only.
 
 use crate::kernels::{AdamWBuffers, AdamWConstants, adamw_update, square_sum};
-use crate::{Device, Layout};
+use crate::{Device, TensorSpec};
 use std::ops::Range;
 
 /// Constants of the optimiser.
@@ -54,17 +54,18 @@ impl AdamW {
     /// (clipping).
     ///
     /// # Panics
-    /// If the buffers or the layout differ in length.
+    /// If the buffers or the tensors differ in length.
     pub fn step(
         &mut self,
         device: &Device,
-        layout: &Layout,
+        tensors: &[TensorSpec],
         weights: &mut [f32],
         gradients: &[f32],
         learning_rate: f32,
         gradient_scale: f32,
     ) {
-        assert_eq!(weights.len(), layout.len, "the weights have the layout's length");
+        let len = tensors.last().map_or(0, |tensor| tensor.range.end);
+        assert_eq!(weights.len(), len, "the weights are those of the tensors");
         self.step += 1;
         let AdamWSettings { beta1, beta2, epsilon, weight_decay } = self.settings;
         let bias = |beta: f32| 1.0 - f64::from(beta).powf(self.step as f64);
@@ -82,7 +83,6 @@ impl AdamW {
         let buffers =
             AdamWBuffers { weights, gradients, first: &mut self.first, second: &mut self.second };
         adamw_update(device, buffers, constants, |at| {
-            let tensors = &layout.tensors;
             let tensor = &tensors[tensors.partition_point(|tensor| tensor.range.end <= at)];
             let decays = tensor.decays() && !frozen.contains(&tensor.range);
             (tensor.range.end, if decays { kept } else { 1.0 })
@@ -98,7 +98,7 @@ pub fn global_norm(device: &Device, values: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Arch;
+    use crate::{Arch, Layout};
 
     #[test]
     fn three_steps_are_those_of_the_scalar_twin() {
@@ -127,7 +127,7 @@ mod tests {
         for step in 1..=3 {
             let gradients: Vec<f32> =
                 (0..layout.len).map(|i| ((i * step) as f32 * 0.3).cos()).collect();
-            optimiser.step(&Device::cpu(2), &layout, &mut weights, &gradients, rate, scale);
+            optimiser.step(&Device::cpu(2), &layout.tensors, &mut weights, &gradients, rate, scale);
             for spec in &layout.tensors {
                 for i in spec.range.clone() {
                     let g = f64::from(gradients[i]) * f64::from(scale);

@@ -5,12 +5,63 @@
 
 use crate::forward::{chunks, matrix};
 use crate::kernels::{
-    Attended, Heads, NormGradients, add_row_sums, add_rows_to_table, attend_backward,
+    Attended, Heads, NormGradients, View, add_row_sums, add_rows_to_table, attend_backward,
     cross_entropy, gated_backward, norm, norm_backward, norm_heads_backward, product, scale,
 };
+use crate::lora::{Linear, Site, gate_columns, head_columns};
 use crate::workspace::{Backward, Branch, Forward, Head, Input, LayerBuffers, Saved};
 use crate::{Device, Model};
 use std::ops::Range;
+
+/// Gradients of what trains, in its layout: of all weights, or of an adapter over a frozen base,
+/// whose own gradients are then not computed.
+pub(crate) struct Gradients<'a> {
+    values: &'a mut [f32],
+    /// Where gradients of norms go that nobody wants; `None` if the base trains.
+    unwanted: Option<Vec<f32>>,
+}
+
+impl<'a> Gradients<'a> {
+    pub(crate) fn of(model: &Model, values: &'a mut [f32]) -> Self {
+        let widest = model.arch.width.max(2 * model.arch.head_width);
+        let unwanted = (!model.adapters.is_empty()).then(|| vec![0.0; widest]);
+        Gradients { values, unwanted }
+    }
+
+    /// The gradient of a weight of the base, if that trains.
+    fn base(&mut self, range: &Range<usize>) -> Option<&mut [f32]> {
+        self.unwanted.is_none().then(|| &mut self.values[range.clone()])
+    }
+
+    /// Adds `a · b` to the gradient of a weight of the base.
+    fn product(&mut self, device: &Device, range: &Range<usize>, a: View<'_>, b: View<'_>) {
+        if let Some(target) = self.base(range) {
+            product(device, target, a, b, true);
+        }
+    }
+
+    /// The gradient of the weight of a norm.
+    fn norm(&mut self, range: &Range<usize>) -> &mut [f32] {
+        match &mut self.unwanted {
+            Some(unwanted) => &mut unwanted[..range.len()],
+            None => &mut self.values[range.clone()],
+        }
+    }
+
+    /// The gradients of the norms of queries and of keys.
+    fn head_norms(&mut self, ranges: &[Range<usize>; 2]) -> [&mut [f32]; 2] {
+        match &mut self.unwanted {
+            Some(unwanted) => {
+                let (queries, rest) = unwanted.split_at_mut(ranges[0].len());
+                [queries, &mut rest[..ranges[1].len()]]
+            }
+            None => self
+                .values
+                .get_disjoint_mut(ranges.clone())
+                .expect("tensors of a layout do not overlap"),
+        }
+    }
+}
 
 impl Model {
     /// Losses of all targets into `head.nats`, gradients of the head into `gradients`, and the
@@ -18,31 +69,37 @@ impl Model {
     pub(crate) fn head_backward(
         &self,
         device: &Device,
-        (input, forward, head): (&Input, &Forward, &mut Head),
+        (input, forward, head): (&Input, &mut Forward, &mut Head),
         backward: &mut Backward,
         scale: f32,
-        gradients: &mut [f32],
+        gradients: &mut Gradients<'_>,
     ) {
         let (d, v) = (self.arch.width, self.arch.vocabulary);
         let (count, range) = (head.targets.len(), self.layout.head.clone());
         let Head { rows, targets, nats, gathered, inverse, logits, chunk } = head;
         for part in chunks(count, *chunk) {
-            let logits = self.logits_of(device, &forward.normed, &part, logits);
+            let normed = (&forward.normed[..], &mut forward.lora);
+            let logits = self.logits_of(device, normed, (rows, &part), logits);
             let (losses, targets) = (&mut nats[part.clone()], &targets[part.clone()]);
             cross_entropy(device, losses, logits, targets, Some(scale));
             let d_logits = matrix(logits, part.len(), v);
             let elements = part.start * d..part.end * d;
             let weight = matrix(&self.weights[range.clone()], v, d);
-            product(device, &mut backward.normed[elements.clone()], d_logits, weight, false);
+            let d_normed = &mut backward.normed[elements.clone()];
+            product(device, d_normed, d_logits, weight, false);
             let normed = matrix(&forward.normed[elements], part.len(), d);
-            product(device, &mut gradients[range.clone()], d_logits.transposed(), normed, true);
+            gradients.product(device, &range, d_logits.transposed(), normed);
+            let (site, lora) = (Site::Head, &mut forward.lora);
+            self.adapt_input_backward(device, site, (d_logits, part.start), d_normed, lora);
+            let both = (normed, d_logits, part.start);
+            self.adapt_weights_backward(device, site, both, gradients.values, lora);
         }
         let d_gathered = &mut backward.gathered[..count * d];
         d_gathered.fill(0.0);
         let norm_range = self.layout.final_norm.clone();
         let into = NormGradients {
             x: d_gathered,
-            w: &mut gradients[norm_range.clone()],
+            w: gradients.norm(&norm_range),
             partial: &mut backward.partial,
         };
         let (gathered, inverse) = (&gathered[..count * d], &inverse[..count]);
@@ -64,7 +121,7 @@ impl Model {
         input: &Input,
         forward: &mut Forward,
         backward: &mut Backward,
-        gradients: &mut [f32],
+        gradients: &mut Gradients<'_>,
     ) {
         let (n, d) = (input.ids.len(), self.arch.width);
         for layer in (0..self.arch.layers).rev() {
@@ -76,8 +133,11 @@ impl Model {
         if let Some(factor) = self.arch.variant.embedding_scale {
             scale(device, d_stream, factor);
         }
-        let table = &mut gradients[self.layout.embed.clone()];
-        add_rows_to_table(device, table, d_stream, &input.ids, d);
+        if let Some(table) = gradients.base(&self.layout.embed) {
+            add_rows_to_table(device, table, d_stream, &input.ids, d);
+        }
+        let (d_stream, lora) = (matrix(d_stream, n, d), &mut forward.lora);
+        self.adapt_embeddings_backward(device, &input.ids, d_stream, gradients.values, lora);
     }
 
     /// The gradient of what a branch added before its norm, if it has one: that of the residual
@@ -88,7 +148,7 @@ impl Model {
         (normed_by, branch): (Option<&Range<usize>>, &Branch),
         d_stream: &'a [f32],
         backward: (&'a mut [f32], &mut [f32]),
-        gradients: &mut [f32],
+        gradients: &mut Gradients<'_>,
     ) -> &'a [f32] {
         let (Some(range), (d_raw, partial)) = (normed_by, backward) else {
             return d_stream;
@@ -97,7 +157,7 @@ impl Model {
         d_raw.fill(0.0);
         let n = d_stream.len() / self.arch.width;
         let (raw, inverse) = (&branch.raw[..d_stream.len()], &branch.inverse[..n]);
-        let into = NormGradients { x: &mut *d_raw, w: &mut gradients[range.clone()], partial };
+        let into = NormGradients { x: &mut *d_raw, w: gradients.norm(range), partial };
         norm_backward(device, into, d_stream, raw, inverse, self.norm_weight(range));
         d_raw
     }
@@ -108,9 +168,9 @@ impl Model {
         (layer, n): (usize, usize),
         buffers: LayerBuffers<'_>,
         backward: &mut Backward,
-        gradients: &mut [f32],
+        gradients: &mut Gradients<'_>,
     ) {
-        let LayerBuffers { saved, normed, hidden, .. } = buffers;
+        let LayerBuffers { saved, normed, hidden, lora, .. } = buffers;
         let (d, m) = (self.arch.width, self.arch.mlp_width);
         let ranges = &self.layout.layers[layer];
         let gate_up = &mut saved.gate_up[..n * 2 * m];
@@ -122,20 +182,30 @@ impl Model {
         let d_output = matrix(d_output, n, d);
         let down = matrix(&self.weights[ranges.down.clone()], d, m);
         product(device, hidden, d_output, down, false);
+        let down_site = Site::Layer(layer, Linear::Down);
+        self.adapt_input_backward(device, down_site, (d_output, 0), hidden, lora);
         gated_backward(device, gate_up, hidden, m, self.arch.variant.activation);
-        let d_down = &mut gradients[ranges.down.clone()];
-        product(device, d_down, d_output.transposed(), matrix(hidden, n, m), true);
+        let hidden = matrix(hidden, n, m);
+        gradients.product(device, &ranges.down, d_output.transposed(), hidden);
+        let both = (hidden, d_output, 0);
+        self.adapt_weights_backward(device, down_site, both, gradients.values, lora);
         let d_gate_up = matrix(gate_up, n, 2 * m);
         let weight = self.norm_weight(&ranges.middle_norm);
         let (normed, middle) = (&mut normed[..n * d], &saved.middle[..n * d]);
         let inverse = &mut saved.middle_inverse[..n];
         norm(device, normed, inverse, middle, weight);
-        let target = &mut gradients[ranges.gate_up.clone()];
-        product(device, target, d_gate_up.transposed(), matrix(normed, n, d), true);
+        let normed = matrix(normed, n, d);
+        gradients.product(device, &ranges.gate_up, d_gate_up.transposed(), normed);
         let matrix_weight = matrix(&self.weights[ranges.gate_up.clone()], 2 * m, d);
         let d_normed = &mut d_normed[..n * d];
         product(device, d_normed, d_gate_up, matrix_weight, false);
-        let w = &mut gradients[ranges.middle_norm.clone()];
+        for (linear, columns) in gate_columns(m) {
+            let (site, d_out) = (Site::Layer(layer, linear), d_gate_up.part(0..n, columns));
+            self.adapt_input_backward(device, site, (d_out, 0), d_normed, lora);
+            let both = (normed, d_out, 0);
+            self.adapt_weights_backward(device, site, both, gradients.values, lora);
+        }
+        let w = gradients.norm(&ranges.middle_norm);
         let into = NormGradients { x: &mut residual[..n * d], w, partial };
         norm_backward(device, into, d_normed, middle, inverse, weight);
     }
@@ -146,9 +216,9 @@ impl Model {
         (layer, input): (usize, &Input),
         buffers: LayerBuffers<'_>,
         backward: &mut Backward,
-        gradients: &mut [f32],
+        gradients: &mut Gradients<'_>,
     ) {
-        let LayerBuffers { input: x, saved, normed, .. } = buffers;
+        let LayerBuffers { input: x, saved, normed, lora, .. } = buffers;
         let (n, d, heads) = (input.ids.len(), self.arch.width, Heads::of(&self.arch, layer));
         let (row, out) = (heads.row_width(), heads.out_width());
         let ranges = &self.layout.layers[layer];
@@ -158,11 +228,15 @@ impl Model {
         let d_branch = self.branch_backward(device, branch, &residual[..n * d], rooms, gradients);
         let d_branch = matrix(d_branch, n, d);
         let attended = &saved.attended[..n * out];
-        let d_o = &mut gradients[ranges.o.clone()];
-        product(device, d_o, d_branch.transposed(), matrix(attended, n, out), true);
+        let into_o = matrix(attended, n, out);
+        gradients.product(device, &ranges.o, d_branch.transposed(), into_o);
         let d_attended = &mut backward.attended[..n * out];
         let o = matrix(&self.weights[ranges.o.clone()], d, out);
         product(device, d_attended, d_branch, o, false);
+        let site = Site::Layer(layer, Linear::O);
+        self.adapt_input_backward(device, site, (d_branch, 0), d_attended, lora);
+        let both = (into_o, d_branch, 0);
+        self.adapt_weights_backward(device, site, both, gradients.values, lora);
         let given = Attended {
             qkv: &saved.qkv[..n * row],
             out: attended,
@@ -170,19 +244,25 @@ impl Model {
             d_out: d_attended,
         };
         let d_qkv = &mut backward.qkv[..n * row];
-        attend_backward(device, heads, d_qkv, given, &input.segments);
+        attend_backward(device, heads, d_qkv, given, input.sight());
         self.heads_backward(device, (layer, input), saved, (d_qkv, partial), gradients);
         let weight = self.norm_weight(&ranges.input_norm);
         let (normed, x) = (&mut normed[..n * d], &x[..n * d]);
         let inverse = &mut saved.input_inverse[..n];
         norm(device, normed, inverse, x, weight);
         let d_qkv = matrix(d_qkv, n, row);
-        let target = &mut gradients[ranges.qkv.clone()];
-        product(device, target, d_qkv.transposed(), matrix(normed, n, d), true);
+        let normed = matrix(normed, n, d);
+        gradients.product(device, &ranges.qkv, d_qkv.transposed(), normed);
         let d_normed = &mut backward.normed[..n * d];
         let qkv_weight = matrix(&self.weights[ranges.qkv.clone()], row, d);
         product(device, d_normed, d_qkv, qkv_weight, false);
-        let w = &mut gradients[ranges.input_norm.clone()];
+        for (linear, columns) in head_columns(heads) {
+            let (site, d_out) = (Site::Layer(layer, linear), d_qkv.part(0..n, columns));
+            self.adapt_input_backward(device, site, (d_out, 0), d_normed, lora);
+            let both = (normed, d_out, 0);
+            self.adapt_weights_backward(device, site, both, gradients.values, lora);
+        }
+        let w = gradients.norm(&ranges.input_norm);
         let into = NormGradients { x: &mut residual[..n * d], w, partial };
         norm_backward(device, into, d_normed, x, inverse, weight);
     }
@@ -195,7 +275,7 @@ impl Model {
         (layer, input): (usize, &Input),
         saved: &Saved,
         (d_qkv, partial): (&mut [f32], &mut [f32]),
-        gradients: &mut [f32],
+        gradients: &mut Gradients<'_>,
     ) {
         let (heads, ranges) = (Heads::of(&self.arch, layer), &self.layout.layers[layer]);
         let rope = input.ropes.of(heads.windowed());
@@ -203,13 +283,12 @@ impl Model {
         if let Some(norms) = &ranges.head_norms {
             let raw = (&saved.raw_heads[..], &saved.head_inverse[..]);
             let weights = norms.each_ref().map(|one| self.norm_weight(one));
-            let d_weights = gradients
-                .get_disjoint_mut(norms.clone())
-                .expect("tensors of a layout do not overlap");
+            let d_weights = gradients.head_norms(norms);
             norm_heads_backward(device, heads, d_qkv, raw, weights, (d_weights, partial));
         }
-        if let Some(bias) = &ranges.qkv_bias {
-            add_row_sums(device, &mut gradients[bias.clone()], d_qkv);
+        let bias = ranges.qkv_bias.as_ref().and_then(|bias| gradients.base(bias));
+        if let Some(bias) = bias {
+            add_row_sums(device, bias, d_qkv);
         }
     }
 }

@@ -1,23 +1,31 @@
 //! HF checkpoint folders in and out: `model.safetensors` (or shards with an index) and configs.
 //!
 //! Files are mapped, and every tensor is converted straight to its place in the flat buffer of
-//! [`Layout`], so loading holds one copy of the weights and saving makes none.
+//! [`Layout`], so loading holds one copy of the weights and saving makes none. What needs no whole
+//! model at once reads it from a [`Shelf`], part by part.
+
+mod numbers;
+mod stream;
+
+pub use numbers::Precision;
+pub(crate) use stream::{Shelf, write_tensors};
 
 use crate::config::is_multimodal;
 use crate::{Arch, Layout, Model, ModelError, SpecialIds};
 use diapason_flow::write_atomically;
 use memmap2::Mmap;
-use safetensors::tensor::{Metadata, TensorInfo, TensorView};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 const CONFIG: &str = "config.json";
+const HEAD: &str = "lm_head.weight";
 const GENERATION: &str = "generation_config.json";
 
 impl Model {
@@ -30,11 +38,15 @@ impl Model {
     /// that is missing, unknown, or of another shape or type than the config says. Each names the
     /// file and the tensor.
     pub fn load(dir: &Path) -> Result<Self, ModelError> {
-        let path = dir.join(CONFIG);
-        let config = read_json(&path)?;
-        let arch = Arch::from_config(&config, &path)?;
-        let weights = read_weights(dir, &arch, &Layout::of(&arch), is_multimodal(&config))?;
-        Model::new(arch, weights)
+        let mapped = Mapped::open(dir)?;
+        // Everything is checked before the buffer is made, so that a config of absurd sizes costs
+        // no memory.
+        let tensors = mapped.tensors()?;
+        let mut weights = vec![0.0; mapped.layout.len];
+        for (tensor, spec) in tensors.iter().zip(&mapped.layout.tensors) {
+            tensor.precision.read(tensor.bytes, &mut weights[spec.range.clone()]);
+        }
+        Model::new(mapped.arch, weights)
     }
 
     /// Writes `model.safetensors`, `config.json` and `generation_config.json` to a folder, each
@@ -43,11 +55,32 @@ impl Model {
     /// # Errors
     /// The system's, with the path.
     pub fn save(&self, dir: &Path, ids: &SpecialIds) -> Result<(), ModelError> {
-        let weights = dir.join(SINGLE);
-        write_weights(&weights, &self.layout, &self.weights)?;
-        write_json(&dir.join(CONFIG), &self.arch.to_config(ids))?;
-        write_json(&dir.join(GENERATION), &ids.to_generation_config())
+        let precisions = vec![Precision::F32; self.layout.tensors.len()];
+        let copy = |tensor: usize, part: Range<usize>, values: &mut [f32]| {
+            let start = self.layout.tensors[tensor].range.start;
+            values.copy_from_slice(&self.weights[start + part.start..start + part.end]);
+            Ok(())
+        };
+        write_model(dir, (&self.arch, ids), &self.layout, &precisions, copy)
     }
+}
+
+/// Writes a folder of weights that come a part at a time, see [`write_tensors`].
+pub(crate) fn write_model(
+    dir: &Path,
+    (arch, ids): (&Arch, &SpecialIds),
+    layout: &Layout,
+    precisions: &[Precision],
+    part: impl FnMut(usize, Range<usize>, &mut [f32]) -> Result<(), ModelError>,
+) -> Result<(), ModelError> {
+    let specs: Vec<_> = layout.tensors.iter().zip(precisions.iter().copied()).collect();
+    write_tensors(&dir.join(SINGLE), &specs, part)?;
+    let mut config = arch.to_config(ids);
+    if let Some(first) = precisions.first() {
+        config["torch_dtype"] = first.config_name().into();
+    }
+    write_json(&dir.join(CONFIG), &config)?;
+    write_json(&dir.join(GENERATION), &ids.to_generation_config())
 }
 
 impl SpecialIds {
@@ -72,43 +105,100 @@ impl SpecialIds {
     }
 }
 
-/// Reads all weights into one buffer of the layout. Everything is checked before the buffer is
-/// made, so that a config of absurd sizes costs no memory.
-fn read_weights(
-    dir: &Path,
-    arch: &Arch,
-    layout: &Layout,
+/// The mapped weight files of a folder, and what its config says of them. Of a map, only what is
+/// looked at comes into memory.
+struct Mapped {
+    dir: PathBuf,
+    arch: Arch,
+    layout: Layout,
     multimodal: bool,
-) -> Result<Vec<f32>, ModelError> {
-    let mut maps = Vec::new();
-    for path in weight_files(dir)? {
-        let map = map_file(&path)?;
-        maps.push((path, map));
+    maps: Vec<(PathBuf, Mmap)>,
+}
+
+/// A checked tensor of a mapped file.
+struct Found<'a> {
+    /// Which of the files.
+    file: usize,
+    precision: Precision,
+    bytes: &'a [u8],
+}
+
+impl Mapped {
+    fn open(dir: &Path) -> Result<Self, ModelError> {
+        let path = dir.join(CONFIG);
+        let config = read_json(&path)?;
+        let arch = Arch::from_config(&config, &path)?;
+        let layout = Layout::of(&arch);
+        let mut maps = Vec::new();
+        for path in weight_files(dir)? {
+            let map = map_file(&path)?;
+            maps.push((path, map));
+        }
+        let multimodal = is_multimodal(&config);
+        Ok(Mapped { dir: dir.to_owned(), arch, layout, multimodal, maps })
     }
-    let mut found = tensors_of(&maps, multimodal)?;
-    let mut plan = Vec::with_capacity(layout.tensors.len());
-    for spec in &layout.tensors {
-        let (path, view) = found.remove(&spec.name).ok_or_else(|| ModelError::TensorMissing {
-            path: dir.to_owned(),
-            tensor: spec.name.clone(),
-        })?;
-        check(path, &spec.name, &spec.shape, &view)?;
-        plan.push((view, spec.range.clone()));
+
+    /// Every tensor of the layout, in its order; nothing is missing and nothing left over.
+    fn tensors(&self) -> Result<Vec<Found<'_>>, ModelError> {
+        let mut found = tensors_of(&self.maps, self.multimodal)?;
+        let mut tensors = Vec::with_capacity(self.layout.tensors.len());
+        for spec in &self.layout.tensors {
+            let tensor = found.remove(&spec.name).ok_or_else(|| ModelError::TensorMissing {
+                path: self.dir.clone(),
+                tensor: spec.name.clone(),
+            })?;
+            tensors.push(self.check(tensor, &spec.name, &spec.shape)?);
+        }
+        if self.arch.tied
+            && let Some(head) = found.remove(HEAD)
+        {
+            let head = self.check(head, HEAD, &[self.arch.vocabulary, self.arch.width])?;
+            self.check_tied_head(&head, &tensors[0])?;
+        }
+        // A table that old checkpoints carry along; it follows from `rope_theta`.
+        found.retain(|name, _| !name.ends_with(".rotary_emb.inv_freq"));
+        match found.pop_first() {
+            Some((tensor, (file, _))) => {
+                Err(ModelError::TensorUnknown { path: self.maps[file].0.clone(), tensor })
+            }
+            None => Ok(tensors),
+        }
     }
-    let tied_head = if arch.tied { found.remove("lm_head.weight") } else { None };
-    // A table that old checkpoints carry along; it follows from `rope_theta`.
-    found.retain(|name, _| !name.ends_with(".rotary_emb.inv_freq"));
-    if let Some((tensor, (path, _))) = found.pop_first() {
-        return Err(ModelError::TensorUnknown { path: path.to_owned(), tensor });
+
+    fn check<'a>(
+        &self,
+        (file, view): (usize, TensorView<'a>),
+        name: &str,
+        expected: &[usize],
+    ) -> Result<Found<'a>, ModelError> {
+        let (path, tensor) = (self.maps[file].0.clone(), name.to_owned());
+        if view.shape() != expected {
+            let (expected, found) = (expected.to_vec(), view.shape().to_vec());
+            return Err(ModelError::TensorShape { path, tensor, expected, found });
+        }
+        let Some(precision) = Precision::of(view.dtype()) else {
+            let found = format!("{:?}", view.dtype());
+            return Err(ModelError::TensorDtype { path, tensor, found });
+        };
+        Ok(Found { file, precision, bytes: view.data() })
     }
-    let mut weights = vec![0.0; layout.len];
-    for (view, range) in plan {
-        convert(&view, &mut weights[range]);
+
+    /// Some tools write the output head although it is the embedding; it must then equal it.
+    fn check_tied_head(&self, head: &Found<'_>, embed: &Found<'_>) -> Result<(), ModelError> {
+        let row = |tensor: &Found<'_>, index: usize| {
+            let mut values = vec![0.0; self.arch.width];
+            let size = tensor.precision.bytes() * values.len();
+            tensor.precision.read(&tensor.bytes[index * size..], &mut values);
+            values
+        };
+        if (0..self.arch.vocabulary).all(|index| row(head, index) == row(embed, index)) {
+            return Ok(());
+        }
+        let problem = "`tie_word_embeddings` is true, but `lm_head.weight` differs from \
+                       `model.embed_tokens.weight`";
+        let path = self.maps[head.file].0.clone();
+        Err(ModelError::Damaged { path, problem: problem.to_owned() })
     }
-    if let Some((path, view)) = tied_head {
-        check_tied_head(path, &view, arch, &weights[layout.embed.clone()])?;
-    }
-    Ok(weights)
 }
 
 /// The name in our layout of a tensor of a multimodal file; `None` if it is no part of the text
@@ -140,39 +230,21 @@ fn name_in_text_part(name: String) -> Option<String> {
 fn tensors_of(
     maps: &[(PathBuf, Mmap)],
     multimodal: bool,
-) -> Result<BTreeMap<String, (&Path, TensorView<'_>)>, ModelError> {
+) -> Result<BTreeMap<String, (usize, TensorView<'_>)>, ModelError> {
     let mut found = BTreeMap::new();
-    for (path, map) in maps {
+    for (file, (path, map)) in maps.iter().enumerate() {
         let damaged = |problem| ModelError::Damaged { path: path.clone(), problem };
         let tensors = SafeTensors::deserialize(map).map_err(|error| damaged(error.to_string()))?;
         for (theirs, view) in tensors.tensors() {
             let problem = format!("`{theirs}` is there twice");
             let name = if multimodal { name_in_text_part(theirs) } else { Some(theirs) };
             let Some(name) = name else { continue };
-            if found.insert(name, (path.as_path(), view)).is_some() {
+            if found.insert(name, (file, view)).is_some() {
                 return Err(damaged(problem));
             }
         }
     }
     Ok(found)
-}
-
-/// Some tools write the output head although it is the embedding; it must then equal it.
-fn check_tied_head(
-    path: &Path,
-    view: &TensorView<'_>,
-    arch: &Arch,
-    embed: &[f32],
-) -> Result<(), ModelError> {
-    check(path, "lm_head.weight", &[arch.vocabulary, arch.width], view)?;
-    let mut head = vec![0.0; embed.len()];
-    convert(view, &mut head);
-    if head == embed {
-        return Ok(());
-    }
-    let problem = "`tie_word_embeddings` is true, but `lm_head.weight` differs from \
-                   `model.embed_tokens.weight`";
-    Err(ModelError::Damaged { path: path.to_owned(), problem: problem.to_owned() })
 }
 
 /// The files that hold the weights: the single one, or the shards that the index names.
@@ -201,7 +273,7 @@ fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, ModelError> {
     Ok(files.into_iter().collect())
 }
 
-fn map_file(path: &Path) -> Result<Mmap, ModelError> {
+pub(crate) fn map_file(path: &Path) -> Result<Mmap, ModelError> {
     let read = |source| ModelError::Io { action: "read", path: path.to_owned(), source };
     let file = File::open(path).map_err(read)?;
     // SAFETY: the map is only read, and dropped before the function that asked for it returns.
@@ -210,91 +282,7 @@ fn map_file(path: &Path) -> Result<Mmap, ModelError> {
     unsafe { Mmap::map(&file) }.map_err(read)
 }
 
-fn check(
-    path: &Path,
-    name: &str,
-    expected: &[usize],
-    view: &TensorView<'_>,
-) -> Result<(), ModelError> {
-    let (path, tensor) = (path.to_owned(), name.to_owned());
-    if view.shape() != expected {
-        let (expected, found) = (expected.to_vec(), view.shape().to_vec());
-        return Err(ModelError::TensorShape { path, tensor, expected, found });
-    }
-    match view.dtype() {
-        Dtype::F32 | Dtype::F16 | Dtype::BF16 => Ok(()),
-        other => Err(ModelError::TensorDtype { path, tensor, found: format!("{other:?}") }),
-    }
-}
-
-/// Converts a checked tensor to f32. Bytes need no alignment.
-fn convert(view: &TensorView<'_>, target: &mut [f32]) {
-    let bytes = view.data();
-    match view.dtype() {
-        Dtype::BF16 => {
-            for (slot, pair) in target.iter_mut().zip(bytes.as_chunks().0) {
-                *slot = f32::from_bits(u32::from(u16::from_le_bytes(*pair)) << 16);
-            }
-        }
-        Dtype::F16 => {
-            for (slot, pair) in target.iter_mut().zip(bytes.as_chunks().0) {
-                *slot = half_to_f32(u16::from_le_bytes(*pair));
-            }
-        }
-        _ => {
-            for (slot, four) in target.iter_mut().zip(bytes.as_chunks().0) {
-                *slot = f32::from_le_bytes(*four);
-            }
-        }
-    }
-}
-
-/// IEEE 754 binary16 → binary32, exact for every value.
-fn half_to_f32(half: u16) -> f32 {
-    let sign = u32::from(half & 0x8000) << 16;
-    let (exponent, fraction) = (u32::from(half >> 10 & 0x1f), u32::from(half & 0x3ff));
-    let magnitude = match exponent {
-        // Subnormal: fraction · 2^-24, which f32 holds exactly.
-        0 => (fraction as f32 * 2.0_f32.powi(-24)).to_bits(),
-        // Infinity and not-a-number.
-        31 => 0x7f80_0000 | fraction << 13,
-        _ => (exponent + 112) << 23 | fraction << 13,
-    };
-    f32::from_bits(sign | magnitude)
-}
-
-fn write_weights(path: &Path, layout: &Layout, weights: &[f32]) -> Result<(), ModelError> {
-    write_atomically(path, |out| {
-        let header = header(layout)?;
-        out.write_all(&(header.len() as u64).to_le_bytes())?;
-        out.write_all(&header)?;
-        let mut bytes = Vec::with_capacity(1 << 18);
-        for chunk in weights.chunks(1 << 16) {
-            bytes.clear();
-            bytes.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
-            out.write_all(&bytes)?;
-        }
-        Ok(())
-    })
-    .map_err(|source| ModelError::Io { action: "write", path: path.to_owned(), source })
-}
-
-/// The safetensors header: the tensors of the layout, whose order is the order of the data.
-/// Padded with spaces so that the data begins at a multiple of 8 bytes.
-fn header(layout: &Layout) -> io::Result<Vec<u8>> {
-    let tensors = layout.tensors.iter().map(|spec| {
-        let data_offsets = (spec.range.start * 4, spec.range.end * 4);
-        let info = TensorInfo { dtype: Dtype::F32, shape: spec.shape.clone(), data_offsets };
-        (spec.name.clone(), info)
-    });
-    let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let metadata = Metadata::new(Some(format), tensors.collect()).map_err(io::Error::other)?;
-    let mut header = serde_json::to_vec(&metadata)?;
-    header.resize(header.len().next_multiple_of(8), b' ');
-    Ok(header)
-}
-
-fn read_json(path: &Path) -> Result<Value, ModelError> {
+pub(crate) fn read_json(path: &Path) -> Result<Value, ModelError> {
     let text = fs::read(path).map_err(|source| ModelError::Io {
         action: "read",
         path: path.to_owned(),
@@ -306,7 +294,7 @@ fn read_json(path: &Path) -> Result<Value, ModelError> {
     })
 }
 
-fn write_json(path: &Path, value: &Value) -> Result<(), ModelError> {
+pub(crate) fn write_json(path: &Path, value: &Value) -> Result<(), ModelError> {
     write_atomically(path, |out| {
         serde_json::to_writer_pretty(&mut *out, value)?;
         out.write_all(b"\n")

@@ -218,4 +218,36 @@ pub enum ModelError {
         /// Its type.
         found: String,
     },
+    /// Checkpoints that cannot be combined.
+    #[error(
+        "`{}` and `{}` cannot be combined: {difference}\n\nhint: {hint}",
+        path.display(), other.display()
+    )]
+    Differ {
+        /// The one folder.
+        path: PathBuf,
+        /// The other.
+        other: PathBuf,
+        /// In which key of their shapes they differ, with both values.
+        difference: String,
+        /// What would help.
+        hint: &'static str,
+    },
+    /// An adapter that cannot be made or used.
+    #[error("the adapter cannot be used: {problem}")]
+    Adapter {
+        /// What is wrong.
+        problem: String,
+    },
+    /// Weights of a soup of which no average can be taken.
+    #[error(
+        "the weights of the models are {weights:?}, {problem}\n\n\
+         hint: give one weight of at least 0 for each model, such as 0.7 and 0.3"
+    )]
+    Weights {
+        /// As given.
+        weights: Vec<f64>,
+        /// What is wrong.
+        problem: &'static str,
+    },
 }

@@ -26,6 +26,9 @@ pub struct Feed<'a> {
     pub ids: &'a [u32],
     /// Rows wanted.
     pub want: Want,
+    /// The adapter that reads them, by its number; `None` is the base alone. A node and everything
+    /// above it must have been read by the same.
+    pub adapter: Option<usize>,
 }
 
 impl Feed<'_> {
@@ -116,6 +119,24 @@ impl Plan {
         slots
     }
 
+    /// Rows that adapters read.
+    fn adapters(&self, feeds: &[Feed<'_>]) -> Vec<(Range<usize>, usize)> {
+        let rows = self.order.iter().filter_map(|feed| {
+            let first = self.first_rows[*feed];
+            feeds[*feed].adapter.map(|adapter| (first..first + feeds[*feed].ids.len(), adapter))
+        });
+        let mut parts: Vec<(Range<usize>, usize)> = Vec::new();
+        for (rows, adapter) in rows {
+            match parts.last_mut() {
+                Some((last, same)) if *same == adapter && last.end == rows.start => {
+                    last.end = rows.end;
+                }
+                _ => parts.push((rows, adapter)),
+            }
+        }
+        parts
+    }
+
     /// The nodes that matter to attention.
     fn visible<'a>(&self, cache: &'a Cache) -> Vec<Visible<'a>> {
         let nodes = self.nodes.iter().map(|node| Visible {
@@ -152,8 +173,14 @@ impl Model {
         if found > capacity {
             return Err(ModelError::WorkspaceTooSmall { capacity, found });
         }
+        let unknown = |adapter: &usize| *adapter >= self.adapters.len();
+        if let Some(adapter) = feeds.iter().filter_map(|feed| feed.adapter).find(unknown) {
+            let problem = format!("it is number {adapter} of {}", self.adapters.len());
+            return Err(ModelError::Adapter { problem });
+        }
         let indexes = cache.append(feeds)?;
         let plan = Plan::of(cache, feeds, &indexes);
+        workspace.forward.lora.rows = plan.adapters(feeds);
         let slots = plan.load(cache, feeds, &indexes, &mut workspace.input);
         if slots.is_empty() {
             return Ok(());
@@ -227,7 +254,9 @@ impl Model {
             head.rows.extend(rows.by_ref().take(head.inverse.len()));
             self.gather_head(device, forward, head);
             for part in chunks(head.rows.len(), head.chunk) {
-                let logits = self.logits_of(device, &forward.normed, &part, &mut head.logits);
+                let normed = (&forward.normed[..], &mut forward.lora);
+                let gathered = (&head.rows[..], &part);
+                let logits = self.logits_of(device, normed, gathered, &mut head.logits);
                 for (index, logits) in part.zip(logits.chunks_exact(self.arch.vocabulary)) {
                     each(done + index, logits);
                 }

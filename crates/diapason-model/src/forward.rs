@@ -4,6 +4,7 @@ use crate::kernels::{
     Heads, NormWeight, RawHeads, Target, View, add, cross_entropy, gated, gather_rows, norm,
     norm_heads, product, repeat_row, scale,
 };
+use crate::lora::{Entering, Linear, Lora, Site};
 use crate::workspace::{Branch, Forward, Head, LayerBuffers, Saved};
 use crate::{Device, Model};
 use std::ops::Range;
@@ -23,9 +24,11 @@ impl Model {
         forward: &mut Forward,
         mut attention: impl FnMut(usize, &mut Saved),
     ) {
-        let stream = &mut forward.residual(0)[..ids.len() * self.arch.width];
+        let (stream, lora) = forward.first();
+        let stream = &mut stream[..ids.len() * self.arch.width];
         let table = &self.weights[self.layout.embed.clone()];
         gather_rows(device, stream, table, ids, self.arch.width);
+        self.adapt_embeddings(device, ids, stream, lora);
         if let Some(factor) = self.arch.variant.embedding_scale {
             scale(device, stream, factor);
         }
@@ -42,7 +45,7 @@ impl Model {
         buffers: LayerBuffers<'_>,
         attention: &mut impl FnMut(usize, &mut Saved),
     ) {
-        let LayerBuffers { input, output, saved, normed, hidden } = buffers;
+        let LayerBuffers { input, output, saved, normed, hidden, lora } = buffers;
         let (d, m, heads) = (self.arch.width, self.arch.mlp_width, Heads::of(&self.arch, layer));
         let (row, out) = (heads.row_width(), heads.out_width());
         let ranges = &self.layout.layers[layer];
@@ -58,6 +61,7 @@ impl Model {
         }
         let biased = ranges.qkv_bias.is_some();
         product(device, qkv, matrix(normed, n, d), across(&ranges.qkv, row, d), biased);
+        self.adapt_heads(device, layer, matrix(normed, n, d), qkv, lora);
         if let Some(norms) = &ranges.head_norms {
             let raw = RawHeads { values: &mut saved.raw_heads, inverse: &mut saved.head_inverse };
             norm_heads(device, heads, qkv, raw, norms.each_ref().map(|one| self.norm_weight(one)));
@@ -66,16 +70,19 @@ impl Model {
         let middle = &mut saved.middle[..n * d];
         let added = (matrix(&saved.attended, n, out), across(&ranges.o, d, out));
         let branch = (ranges.attention_norm.as_ref(), &mut saved.attention_branch);
-        self.add_branch(device, middle, input, added, branch);
+        let adapted = (Site::Layer(layer, Linear::O), &mut *lora);
+        self.add_branch(device, middle, input, added, branch, adapted);
         let weight = self.norm_weight(&ranges.middle_norm);
         norm(device, normed, &mut saved.middle_inverse[..n], middle, weight);
         let gate_up = &mut saved.gate_up[..n * 2 * m];
         product(device, gate_up, matrix(normed, n, d), across(&ranges.gate_up, 2 * m, d), false);
+        self.adapt_gates(device, layer, matrix(normed, n, d), gate_up, lora);
         let hidden = &mut hidden[..n * m];
         gated(device, hidden, gate_up, m, self.arch.variant.activation);
         let added = (matrix(hidden, n, m), across(&ranges.down, d, m));
         let branch = (ranges.mlp_norm.as_ref(), &mut saved.mlp_branch);
-        self.add_branch(device, output, middle, added, branch);
+        let adapted = (Site::Layer(layer, Linear::Down), lora);
+        self.add_branch(device, output, middle, added, branch, adapted);
     }
 
     /// `to = from + rows · weight`, what is added being normed first where the family does so.
@@ -86,13 +93,17 @@ impl Model {
         from: &[f32],
         (rows, weight): (View<'_>, View<'_>),
         (normed_by, branch): (Option<&Range<usize>>, &mut Branch),
+        (site, lora): (Site, &mut Lora),
     ) {
+        let (columns, entering) = (0..self.arch.width, Entering::all(rows));
         let Some(range) = normed_by else {
             to.copy_from_slice(from);
-            return product(device, to, rows, weight, true);
+            product(device, to, rows, weight, true);
+            return self.adapt(device, site, entering, (to, columns), lora);
         };
         let (raw, inverse) = (&mut branch.raw[..to.len()], &mut branch.inverse[..rows.rows()]);
         product(device, raw, rows, weight, false);
+        self.adapt(device, site, entering, (raw, columns), lora);
         norm(device, to, inverse, raw, self.norm_weight(range));
         add(device, to, from);
     }
@@ -120,8 +131,8 @@ impl Model {
     pub(crate) fn logits_of<'a>(
         &self,
         device: &Device,
-        normed: &[f32],
-        rows: &Range<usize>,
+        (normed, lora): (&[f32], &mut Lora),
+        (gathered, rows): (&[u32], &Range<usize>),
         logits: &'a mut [f32],
     ) -> &'a mut [f32] {
         let (d, v) = (self.arch.width, self.arch.vocabulary);
@@ -129,14 +140,18 @@ impl Model {
         let weight = matrix(&self.weights[self.layout.head.clone()], v, d).transposed();
         let normed = matrix(&normed[rows.start * d..], rows.len(), d);
         product(device, logits, normed, weight, false);
+        let gathered = Some(&gathered[rows.clone()]);
+        let entering = Entering { x: normed, gathered, first: rows.start };
+        self.adapt(device, Site::Head, entering, (logits, 0..v), lora);
         logits
     }
 
     /// The nats of all targets, into `head.nats`.
-    pub(crate) fn losses(&self, device: &Device, forward: &Forward, head: &mut Head) {
-        let Head { targets, nats, logits, chunk, .. } = head;
+    pub(crate) fn losses(&self, device: &Device, forward: &mut Forward, head: &mut Head) {
+        let Head { rows: gathered, targets, nats, logits, chunk, .. } = head;
         for rows in chunks(targets.len(), *chunk) {
-            let logits = self.logits_of(device, &forward.normed, &rows, logits);
+            let normed = (&forward.normed[..], &mut forward.lora);
+            let logits = self.logits_of(device, normed, (gathered, &rows), logits);
             let targets: &[Target] = &targets[rows.clone()];
             cross_entropy(device, &mut nats[rows], logits, targets, None);
         }

@@ -1,8 +1,9 @@
 //! A model: its shape, its weights, and what can be asked of it.
 
+use crate::backward::Gradients;
 use crate::kernels::{Heads, attend};
 use crate::workspace::Workspace;
-use crate::{Arch, Device, Layout, ModelError};
+use crate::{Adapter, Arch, Device, Layout, ModelError};
 use diapason_flow::Pack;
 
 /// A decoder with its weights in one flat buffer.
@@ -14,6 +15,8 @@ pub struct Model {
     pub layout: Layout,
     /// All weights.
     pub weights: Vec<f32>,
+    /// Adapters on top of them. A pack uses the first, which is what trains; a feed names its own.
+    pub adapters: Vec<Adapter>,
 }
 
 /// The loss of a pack.
@@ -35,11 +38,13 @@ impl Model {
         arch.check()?;
         let layout = Layout::of(&arch);
         check_len("weights", layout.len, weights.len())?;
-        Ok(Model { arch, layout, weights })
+        Ok(Model { arch, layout, weights, adapters: Vec::new() })
     }
 
     /// Forward and backward over a pack. Adds `scale · d(nats)/d(weights)` to `gradients`, which
-    /// has the length and layout of the weights.
+    /// has the length and layout of [`Model::trained`]: the weights, or those of the first adapter
+    /// over a base that stays as it is. The adapter's dropout is that of
+    /// [`Workspace::drop_out`].
     ///
     /// # Errors
     /// If the pack does not fit the model or the workspace, and [`ModelError::NonFinite`] if the
@@ -52,7 +57,7 @@ impl Model {
         workspace: &mut Workspace,
         gradients: &mut [f32],
     ) -> Result<PackLoss, ModelError> {
-        check_len("gradients", self.layout.len, gradients.len())?;
+        check_len("gradients", self.trained().1.len(), gradients.len())?;
         if workspace.backward.is_none() {
             return Err(ModelError::ForwardOnly);
         }
@@ -66,9 +71,11 @@ impl Model {
                 return;
             };
             self.gather_head(device, forward, head);
-            self.head_backward(device, (input, forward, head), backward, scale, gradients);
-            self.layers_backward(device, input, forward, backward, gradients);
+            let mut gradients = Gradients::of(self, gradients);
+            self.head_backward(device, (input, forward, head), backward, scale, &mut gradients);
+            self.layers_backward(device, input, forward, backward, &mut gradients);
         });
+        workspace.forward.lora.dropout = None;
         workspace_loss(workspace)
     }
 
@@ -130,7 +137,12 @@ impl Model {
         if let Some(index) = pack.ids().iter().position(|id| *id as usize >= vocabulary) {
             return Err(ModelError::Tokens { index, id: pack.ids()[index], vocabulary });
         }
-        to.load(pack, targets)
+        to.load(pack, targets)?;
+        to.forward.lora.rows.clear();
+        if !self.adapters.is_empty() {
+            to.forward.lora.rows.push((0..pack.len(), 0));
+        }
+        Ok(())
     }
 
     pub(crate) fn check(&self, workspace: &Workspace) -> Result<(), ModelError> {
@@ -153,7 +165,7 @@ impl Model {
             rope.rotate(device, qkv, &input.positions, heads.rotated(), false);
             let attended = &mut saved.attended[..n * heads.out_width()];
             let log_sums = &mut saved.log_sums[..n * heads.queries];
-            attend(device, heads, (attended, log_sums), qkv, &input.segments);
+            attend(device, heads, (attended, log_sums), qkv, input.sight());
         });
     }
 }

@@ -1,6 +1,7 @@
 //! All activations of a micro-batch, allocated once.
 
-use crate::kernels::{Heads, Ropes, Target, head_norm_partial_len, norm_partial_len};
+use crate::kernels::{Heads, Ropes, Sight, Target, head_norm_partial_len, norm_partial_len};
+use crate::lora::{Dropout, Lora};
 use crate::{Arch, ModelError};
 use diapason_flow::Pack;
 use std::ops::Range;
@@ -24,6 +25,8 @@ pub(crate) struct Input {
     pub ids: Vec<u32>,
     /// `[N]`
     pub positions: Vec<u32>,
+    /// As in a pack, `[N]`; unused with a cache.
+    pub branches: Vec<u32>,
     /// Segments with tokens.
     pub segments: Vec<Range<usize>>,
     /// Rotations of the positions of a pack.
@@ -39,6 +42,8 @@ pub(crate) struct Forward {
     pub normed: Vec<f32>,
     /// `[N, M]`
     pub hidden: Vec<f32>,
+    /// Which rows use which adapters.
+    pub lora: Lora,
 }
 
 /// What a layer leaves for its backward pass.
@@ -146,6 +151,7 @@ impl Workspace {
             input: Input {
                 ids: Vec::with_capacity(max_tokens),
                 positions: Vec::with_capacity(max_tokens),
+                branches: Vec::with_capacity(max_tokens),
                 segments: Vec::new(),
                 ropes: Ropes::new(arch, max_tokens.min(arch.context)),
             },
@@ -154,6 +160,7 @@ impl Workspace {
                 saved: (0..layers).map(|_| Saved::new(arch, max_tokens)).collect(),
                 normed: vec![0.0; max_tokens * d],
                 hidden: vec![0.0; max_tokens * arch.mlp_width],
+                lora: Lora::default(),
             },
             head: Head {
                 rows: Vec::with_capacity(max_tokens),
@@ -166,6 +173,12 @@ impl Workspace {
             },
             backward: None,
         }
+    }
+
+    /// Drops a share of what enters the adapter in the next
+    /// [`crate::Model::loss_and_gradients`], by masks that depend on the seed alone.
+    pub fn drop_out(&mut self, seed: u64, share: f32) {
+        self.forward.lora.dropout = (share > 0.0).then_some(Dropout { seed, share });
     }
 
     /// Most tokens in one call.
@@ -187,10 +200,10 @@ impl Workspace {
             let (capacity, found) = (self.max_tokens, pack.len());
             return Err(ModelError::WorkspaceTooSmall { capacity, found });
         }
-        let Input { ids, positions, segments, .. } = &mut self.input;
+        let Input { ids, positions, branches, segments, .. } = &mut self.input;
         segments.clear();
         segments.extend(pack.segments().filter(|segment| !segment.is_empty()));
-        let longest = segments.iter().map(Range::len).max().unwrap_or(0);
+        let longest = pack.position().iter().max().map_or(0, |last| *last as usize + 1);
         if longest > self.arch.context {
             return Err(ModelError::Context { tokens: longest, context: self.arch.context });
         }
@@ -198,6 +211,8 @@ impl Workspace {
         ids.extend(pack.ids());
         positions.clear();
         positions.extend(pack.position());
+        branches.clear();
+        branches.extend(pack.branch());
         self.head.rows.clear();
         self.head.targets.clear();
         for (index, weight) in pack.learn().iter().enumerate() {
@@ -207,6 +222,14 @@ impl Workspace {
             }
         }
         Ok(())
+    }
+}
+
+impl Input {
+    /// What the tokens of the pack see.
+    pub(crate) fn sight(&self) -> Sight<'_> {
+        let Input { positions, branches, segments, .. } = self;
+        Sight { segments, positions, branches }
     }
 }
 
@@ -241,6 +264,7 @@ pub(crate) struct LayerBuffers<'a> {
     pub saved: &'a mut Saved,
     pub normed: &'a mut [f32],
     pub hidden: &'a mut [f32],
+    pub lora: &'a mut Lora,
 }
 
 impl Forward {
@@ -248,6 +272,11 @@ impl Forward {
     pub(crate) fn residual(&mut self, layer: usize) -> &mut [f32] {
         let count = self.residual.len();
         &mut self.residual[layer % count]
+    }
+
+    /// The buffers of the first layer, its input to be filled.
+    pub(crate) fn first(&mut self) -> (&mut [f32], &mut Lora) {
+        (&mut self.residual[0], &mut self.lora)
     }
 
     /// The buffers of a layer.
@@ -264,6 +293,7 @@ impl Forward {
             saved: &mut self.saved[layer % saved],
             normed: &mut self.normed,
             hidden: &mut self.hidden,
+            lora: &mut self.lora,
         }
     }
 }

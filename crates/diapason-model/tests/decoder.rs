@@ -153,8 +153,10 @@ impl Reader {
     /// Feeds nodes and returns the bits of the logits of every row, feed by feed.
     fn feed(&mut self, feeds: &[Piece<'_>]) -> Result<Vec<Vec<Vec<u32>>>, ModelError> {
         let mut rows = vec![Vec::new(); feeds.len()];
-        let feeds: Vec<Feed<'_>> =
-            feeds.iter().map(|(node, ids)| Feed { node: *node, ids, want: Want::All }).collect();
+        let feeds: Vec<Feed<'_>> = feeds
+            .iter()
+            .map(|(node, ids)| Feed { node: *node, ids, want: Want::All, adapter: None })
+            .collect();
         let mut each = |feed: usize, row: usize, logits: &[f32]| {
             assert_eq!(row, rows[feed].len(), "rows come in order");
             rows[feed].push(bits(logits));

@@ -91,7 +91,7 @@ fn decoding_with_a_cache_gives_the_logits_of_transformers() {
         for segment in pack.segments() {
             let node = cache.branch(None).unwrap();
             for ids in pack.ids()[segment].chunks(3) {
-                let feed = [Feed { node, ids, want: Want::All }];
+                let feed = [Feed { node, ids, want: Want::All, adapter: None }];
                 let mut each = |_: usize, _: usize, row: &[f32]| found.extend_from_slice(row);
                 model.extend(&device, &mut cache, &feed, &mut workspace, &mut each).unwrap();
             }

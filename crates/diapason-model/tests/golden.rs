@@ -2,11 +2,12 @@
 
 mod files;
 
+use diapason_flow::Pack;
 use diapason_model::{
-    AdamW, AdamWSettings, Arch, Cache, Device, Feed, Layout, Model, Variant, Want, Workspace,
-    global_norm,
+    AdamW, AdamWSettings, Adapter, Arch, Cache, Device, Feed, Layout, Model, Variant, Want,
+    Workspace, global_norm,
 };
-use files::{floats, integers, largest_difference, norm, pack, read};
+use files::{floats, folder, integers, largest_difference, norm, pack, read};
 use safetensors::SafeTensors;
 
 /// The weights or gradients of all tensors, in the order of the layout.
@@ -109,7 +110,7 @@ fn ten_steps_of_adamw_are_those_of_pytorch() {
             assert!((norm / expected - 1.0).abs() < 1e-3, "{name} step {step}: norm {norm}");
             let clip = (1.0 / (norm + 1e-6)).min(1.0) as f32;
             let weights = &mut model.weights;
-            optimiser.step(&device, &layout, weights, &gradients, learning_rate, clip);
+            optimiser.step(&device, &layout.tensors, weights, &gradients, learning_rate, clip);
         }
         assert_eq!(optimiser.step, 10);
     }
@@ -133,10 +134,40 @@ fn logits_of_stories260k_are_those_of_transformers() {
     let (device, mut workspace) = (Device::cpu(2), Workspace::forward_only(&model.arch, 40));
     let mut cache = Cache::new(&model.arch, 40);
     let node = cache.branch(None).unwrap();
-    let feed = [Feed { node, ids: &ids, want: Want::All }];
+    let feed = [Feed { node, ids: &ids, want: Want::All, adapter: None }];
     let mut logits = Vec::new();
     let mut each = |_: usize, _: usize, row: &[f32]| logits.extend_from_slice(row);
     model.extend(&device, &mut cache, &feed, &mut workspace, &mut each).unwrap();
     let difference = largest_difference(&logits, &expected);
     assert!(difference < 1e-4, "logits differ by {difference:e}");
+}
+
+/// Logits `[N, V]` of a sequence by itself.
+fn logits(model: &Model, ids: &[u32]) -> Vec<f32> {
+    let mut pack = Pack::new();
+    pack.push_weighted(ids, |_| 0.0);
+    let mut workspace = Workspace::forward_only(&model.arch, ids.len());
+    let rows: Vec<usize> = (0..ids.len()).collect();
+    let mut all = Vec::new();
+    let mut each = |_: usize, logits: &[f32]| all.extend_from_slice(logits);
+    let done = model.logits(&Device::cpu(2), &pack, &rows, &mut workspace, &mut each);
+    done.expect("the pack fits");
+    all
+}
+
+#[test]
+fn an_adapter_of_peft_gives_its_logits_beside_the_base_and_merged() {
+    let bytes = read("adapter/logits.safetensors");
+    let golden = SafeTensors::deserialize(&bytes).unwrap();
+    let ids: Vec<u32> = integers(&golden, "ids").iter().map(|id| *id as u32).collect();
+    let (expected, plain) = (floats(&golden, "logits"), floats(&golden, "base_logits"));
+    let mut model = Model::load(&folder().join("adapter/base")).unwrap();
+    assert!(largest_difference(&logits(&model, &ids), &plain) < 2e-5);
+    let adapter = Adapter::load(&folder().join("adapter/peft"), &model.arch).unwrap();
+    let merged = model.merged(&Device::cpu(1), &adapter).unwrap();
+    model.attach(adapter).unwrap();
+    assert!(largest_difference(&plain, &expected) > 1.0, "the adapter changes much");
+    let found = [&model, &merged].map(|model| largest_difference(&logits(model, &ids), &expected));
+    println!("largest difference from PEFT: {:e} attached, {:e} merged", found[0], found[1]);
+    assert!(found.iter().all(|difference| *difference < 1e-4), "{found:?}");
 }

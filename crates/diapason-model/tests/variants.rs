@@ -120,7 +120,7 @@ fn a_cache_gives_the_bits_of_the_whole_however_the_tokens_are_split() {
             let node = cache.branch(None).unwrap();
             for piece in pieces {
                 let (now, later) = rest.split_at(piece);
-                let feed = [Feed { node, ids: now, want: Want::All }];
+                let feed = [Feed { node, ids: now, want: Want::All, adapter: None }];
                 let mut each = |_: usize, _: usize, logits: &[f32]| found.push(bits(logits));
                 model.extend(&device, &mut cache, &feed, &mut workspace, &mut each).unwrap();
                 rest = later;
@@ -144,10 +144,15 @@ fn branches_give_the_bits_of_their_own_whole_in_any_company() {
         let root = cache.branch(None).unwrap();
         let nodes: Vec<_> = tails.iter().map(|_| cache.branch(Some(root)).unwrap()).collect();
         let below = cache.branch(Some(nodes[2])).unwrap();
-        let mut feeds = vec![Feed { node: root, ids: &prompt, want: Want::None }];
+        let mut feeds = vec![Feed { node: root, ids: &prompt, want: Want::None, adapter: None }];
         let children = nodes.iter().zip(&tails);
-        feeds.extend(children.map(|(node, ids)| Feed { node: *node, ids, want: Want::All }));
-        feeds.push(Feed { node: below, ids: &tails[3], want: Want::All });
+        feeds.extend(children.map(|(node, ids)| Feed {
+            node: *node,
+            ids,
+            want: Want::All,
+            adapter: None,
+        }));
+        feeds.push(Feed { node: below, ids: &tails[3], want: Want::All, adapter: None });
         let mut rows = vec![Vec::new(); feeds.len()];
         let mut each = |feed: usize, _: usize, logits: &[f32]| rows[feed].push(bits(logits));
         model.extend(&device, &mut cache, &feeds, &mut workspace, &mut each).unwrap();
@@ -159,8 +164,10 @@ fn branches_give_the_bits_of_their_own_whole_in_any_company() {
         assert!(rows[5] == whole(&model, &deep)[99..], "{arch:?}");
         // One more token each, decoded together.
         let again: Vec<_> = nodes[..2].iter().chain([&below, &nodes[3]]).copied().collect();
-        let feeds: Vec<_> =
-            again.iter().map(|node| Feed { node: *node, ids: &[3], want: Want::Last }).collect();
+        let feeds: Vec<_> = again
+            .iter()
+            .map(|node| Feed { node: *node, ids: &[3], want: Want::Last, adapter: None })
+            .collect();
         let mut last = Vec::new();
         let mut each = |_: usize, _: usize, logits: &[f32]| last.push(bits(logits));
         model.extend(&device, &mut cache, &feeds, &mut workspace, &mut each).unwrap();
@@ -204,6 +211,55 @@ fn a_variant_that_its_family_does_not_have_is_refused() {
             let offset = fresh.arch.variant.norm_offset;
             let expected = if spec.name.contains("_proj.bias") { 0.0 } else { 1.0 - offset };
             assert!(fresh.weights[spec.range.clone()].iter().all(|weight| *weight == expected));
+        }
+    }
+}
+
+/// Difference of two gradients, relative to the second.
+fn relative(found: &[f32], expected: &[f64]) -> f64 {
+    let error: f64 = found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum();
+    let size: f64 = expected.iter().map(|b| b * b).sum();
+    (error / size).sqrt()
+}
+
+#[test]
+fn branches_learn_what_their_options_learn_apart() {
+    let trunk = ids(70, 1);
+    let weight = |index: usize| if index.is_multiple_of(5) { 0.5 } else { 0.0 };
+    // Some options are longer than a tile of attention and than the window.
+    let options = [(ids(4, 2), 0.5), (ids(1, 3), 0.125), (ids(90, 4), 0.25), (ids(60, 5), 0.125)];
+    for at in [0, 61, 69] {
+        for arch in archs(3).into_iter().chain(archs(40)) {
+            let mut model = model(&arch);
+            model.weights.iter_mut().for_each(|weight| *weight *= 0.7);
+            let (mut together, mut trunk_alone) = (Pack::new(), Pack::new());
+            together.push_weighted(&ids(9, 6), |_| 0.0);
+            for pack in [&mut together, &mut trunk_alone] {
+                pack.push_weighted(&trunk, weight);
+            }
+            let (loss, gradients) = learn(&model, &trunk_alone, 1);
+            let mut expected: Vec<f64> = gradients.iter().map(|x| f64::from(*x)).collect();
+            let mut nats = loss.nats;
+            for (option, probability) in &options {
+                let branch = [&trunk[at..=at], option].concat();
+                together.push_branch(at, &branch, |_| *probability);
+                let mut apart = Pack::new();
+                apart.push_weighted(&[&trunk[..=at], option].concat(), |index| {
+                    f32::from(u8::from(index > at))
+                });
+                let (loss, gradients) = learn(&model, &apart, 1);
+                nats += f64::from(*probability) * loss.nats;
+                for (sum, x) in expected.iter_mut().zip(&gradients) {
+                    *sum += f64::from(*probability) * f64::from(*x);
+                }
+            }
+            let (loss, gradients) = learn(&model, &together, 2);
+            assert!((loss.nats / nats - 1.0).abs() < 1e-6, "{} for {nats}", loss.nats);
+            let error = relative(&gradients, &expected);
+            assert!(error < 1e-5, "{}: {error:e} at {at}", arch.family);
+            let (again, more_threads) = learn(&model, &together, 3);
+            assert_eq!(again.nats.to_bits(), loss.nats.to_bits());
+            assert_eq!(bits(&more_threads), bits(&gradients));
         }
     }
 }

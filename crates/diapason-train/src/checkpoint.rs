@@ -14,7 +14,7 @@
 use crate::crc::Crc32c;
 use crate::{Event, TrainError};
 use diapason_flow::Fingerprint;
-use diapason_model::Layout;
+use diapason_model::TensorSpec;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -28,7 +28,7 @@ const PARTIAL: &str = ".partial";
 /// Bytes that are converted and checksummed at once.
 const CHUNK_BYTES: usize = 1 << 18;
 
-/// Weights, first moment, second moment.
+/// What trains (the weights, or an adapter), first moment, second moment.
 pub(crate) type Buffers<'a> = [&'a [f32]; 3];
 
 /// What a checkpoint must agree with to be resumed.
@@ -64,8 +64,12 @@ pub(crate) struct Found {
 
 impl Found {
     /// Reads the checkpoint into the buffers of weights, first and second moment.
-    pub(crate) fn load(&self, layout: &Layout, buffers: [&mut [f32]; 3]) -> Result<(), TrainError> {
-        let header = header(layout);
+    pub(crate) fn load(
+        &self,
+        tensors: &[TensorSpec],
+        buffers: [&mut [f32]; 3],
+    ) -> Result<(), TrainError> {
+        let header = header(tensors);
         for (name, buffer) in FILES.into_iter().zip(buffers) {
             let path = self.path.join(name);
             read_buffer(&path, &header, buffer).map_err(TrainError::io("read", &path))?;
@@ -127,14 +131,14 @@ impl Checkpoints {
     pub(crate) fn write(
         &self,
         step: u64,
-        layout: &Layout,
+        tensors: &[TensorSpec],
         buffers: Buffers<'_>,
     ) -> Result<PathBuf, TrainError> {
         let path = self.folder.join(format!("step-{step:06}"));
         let partial = self.folder.join(format!("step-{step:06}{PARTIAL}"));
         remove(&partial)?;
         fs::create_dir_all(&partial).map_err(TrainError::io("create", &partial))?;
-        let written = self.fill(&partial, step, layout, buffers);
+        let written = self.fill(&partial, step, tensors, buffers);
         if written.is_err() {
             // The first error is the one worth reporting; a leftover is removed by the next run.
             let _ = fs::remove_dir_all(&partial);
@@ -152,10 +156,10 @@ impl Checkpoints {
         &self,
         partial: &Path,
         step: u64,
-        layout: &Layout,
+        tensors: &[TensorSpec],
         buffers: Buffers<'_>,
     ) -> Result<(), TrainError> {
-        let header = header(layout);
+        let header = header(tensors);
         let mut files = BTreeMap::new();
         for (name, buffer) in FILES.into_iter().zip(buffers) {
             let path = partial.join(name);
@@ -242,16 +246,16 @@ fn checksum(path: &Path) -> io::Result<FileState> {
 
 /// The head of a safetensors file that holds one buffer: its length, then names, shapes and
 /// offsets as JSON, padded so that the data is aligned.
-fn header(layout: &Layout) -> Vec<u8> {
-    let mut tensors = serde_json::Map::new();
-    for spec in &layout.tensors {
+fn header(tensors: &[TensorSpec]) -> Vec<u8> {
+    let mut entries = serde_json::Map::new();
+    for spec in tensors {
         let offsets = [4 * spec.range.start, 4 * spec.range.end];
         let entry = serde_json::json!({
             "dtype": "F32", "shape": spec.shape, "data_offsets": offsets,
         });
-        tensors.insert(spec.name.clone(), entry);
+        entries.insert(spec.name.clone(), entry);
     }
-    let mut json = serde_json::Value::Object(tensors).to_string().into_bytes();
+    let mut json = serde_json::Value::Object(entries).to_string().into_bytes();
     json.resize(json.len().next_multiple_of(8), b' ');
     let mut header = (json.len() as u64).to_le_bytes().to_vec();
     header.append(&mut json);

@@ -69,6 +69,16 @@ pub enum TrainError {
         /// V.
         vocabulary: usize,
     },
+    /// A distribution that does not fit its sequence.
+    #[error("the soft target of sequence {index} (task `{task}`) cannot be used: {problem}")]
+    SoftTarget {
+        /// Its place in the input, from 0.
+        index: usize,
+        /// Its task.
+        task: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// No sequence has a turn that fits.
     #[error(
         "none of the {sequences} sequences has a turn to learn that fits {max_sequence_tokens} \

@@ -45,7 +45,7 @@ pub(crate) fn toy(shift: u32, turns: u32, index: u64) -> Sequence {
         tokens.push(16 + (input + shift) % INPUTS, true, Some(turn));
         tokens.push(END, true, Some(turn));
     }
-    Sequence { task: format!("shift-{shift}"), tokens }
+    Sequence { task: format!("shift-{shift}"), tokens, soft: None }
 }
 
 /// Sequences of two toy tasks with different numbers of turns.

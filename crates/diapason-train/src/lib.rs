@@ -24,6 +24,7 @@ mod plan;
 mod run;
 mod schedule;
 mod settings;
+mod soft;
 mod step;
 mod tensorboard;
 
@@ -33,16 +34,20 @@ pub use plan::{MemoryPlan, Plan, TaskPlan};
 pub use run::train;
 pub use schedule::Schedule;
 pub use settings::{Averaging, TrainSettings};
+pub use soft::SoftTarget;
 
 use diapason_flow::Tokens;
 
 /// One tokenised sequence and the task it comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sequence {
     /// Name of the task, for the plan, the held-out losses and error messages.
     pub task: String,
     /// Its tokens.
     pub tokens: Tokens,
+    /// Where its end is a draw from a known distribution, that distribution. Used as
+    /// [`TrainSettings::soft_targets`] says; a sequence that must be cut learns the draw.
+    pub soft: Option<SoftTarget>,
 }
 
 #[cfg(test)]

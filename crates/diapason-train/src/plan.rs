@@ -1,9 +1,10 @@
 //! What a run will do: which pieces exist, in which order they come, where the steps end.
 
 use crate::pack::{cut, runs};
+use crate::soft::{self, Piece};
 use crate::{Sequence, TrainError, TrainSettings};
 use diapason_flow::{Fingerprint, Streams, Tokens};
-use diapason_model::{Arch, Layout};
+use diapason_model::{Adapter, Arch, Layout};
 use rand::RngExt;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +44,8 @@ pub struct TaskPlan {
     pub dropped_sequences: u64,
     /// Turns that fit no piece.
     pub dropped_turns: u64,
+    /// Sequences whose end is learned from all options.
+    pub soft_targets: u64,
     /// Targets lost by cutting and dropping.
     pub dropped_learned_tokens: u64,
 }
@@ -50,7 +53,7 @@ pub struct TaskPlan {
 /// Memory of a run in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct MemoryPlan {
-    /// Weights.
+    /// Weights, with those of an adapter.
     pub weights_bytes: u64,
     /// Gradients.
     pub gradients_bytes: u64,
@@ -80,26 +83,35 @@ impl Plan {
         settings.validate()?;
         let corpus = Corpus::new(arch, sequences, settings)?;
         let steps = Steps::new(&corpus, settings);
-        Ok(Plan::new(arch, &corpus, &steps, steps.largest_batch_tokens(&corpus)))
+        let adapter = match &settings.lora {
+            Some(lora) => {
+                Some(Adapter::new(arch, lora, &Streams::new(settings.seed))?.weights.len())
+            }
+            None => None,
+        };
+        let batch_tokens = steps.largest_batch_tokens(&corpus);
+        Ok(Plan::new((arch, adapter), &corpus, &steps, batch_tokens))
     }
 
     pub(crate) fn new(
-        arch: &Arch,
+        (arch, adapter): (&Arch, Option<usize>),
         corpus: &Corpus<'_>,
         steps: &Steps,
         batch_tokens: usize,
     ) -> Self {
-        let buffer = 4 * Layout::of(arch).len as u64;
+        let base = 4 * Layout::of(arch).len as u64;
+        let adapter = adapter.map(|len| 4 * len as u64);
+        let buffer = adapter.unwrap_or(base);
         let learned = |index: &u32| corpus.tokens(*index).learned() as u64;
         Plan {
             tasks: corpus.tasks.clone(),
             total_steps: steps.len(),
             micro_batches: (1..=steps.len()).map(|step| steps.batches(step).len() as u64).sum(),
-            total_tokens: steps.order.iter().map(|&index| corpus.tokens(index).len() as u64).sum(),
+            total_tokens: steps.order.iter().map(|&index| corpus.piece(index).len() as u64).sum(),
             total_learned_tokens: steps.order.iter().map(learned).sum(),
             max_sequence_tokens: corpus.limit,
             memory: MemoryPlan {
-                weights_bytes: buffer,
+                weights_bytes: base + adapter.unwrap_or(0),
                 gradients_bytes: buffer,
                 moments_bytes: 2 * buffer,
                 workspace_bytes: workspace_bytes(arch, batch_tokens),
@@ -125,8 +137,10 @@ fn workspace_bytes(arch: &Arch, tokens: usize) -> u64 {
 /// The sequences of a run, cut to length.
 pub(crate) struct Corpus<'a> {
     pub(crate) tasks: BTreeMap<String, TaskPlan>,
-    pieces: Vec<(&'a str, Cow<'a, Tokens>)>,
+    pieces: Vec<Piece<'a>>,
     limit: usize,
+    /// Share of the loss that options bear, and the tokens that a piece may have with them.
+    soft: (f64, usize),
 }
 
 impl<'a> Corpus<'a> {
@@ -141,7 +155,8 @@ impl<'a> Corpus<'a> {
         settings: &TrainSettings,
     ) -> Result<Self, TrainError> {
         let limit = settings.max_sequence_tokens.min(arch.context);
-        let mut corpus = Corpus { tasks: BTreeMap::new(), pieces: Vec::new(), limit };
+        let soft = (settings.soft_targets.unwrap_or(0.0), settings.micro_batch_tokens);
+        let mut corpus = Corpus { tasks: BTreeMap::new(), pieces: Vec::new(), limit, soft };
         for (index, sequence) in sequences.iter().enumerate() {
             check(index, sequence, arch.vocabulary)?;
             corpus.add(sequence);
@@ -160,7 +175,12 @@ impl<'a> Corpus<'a> {
         let task = self.tasks.get_mut(&sequence.task).expect("it was inserted above");
         let first = self.pieces.len();
         if sequence.tokens.len() <= self.limit {
-            self.pieces.push((&sequence.task, Cow::Borrowed(&sequence.tokens)));
+            let (share, budget) = self.soft;
+            let soft = (sequence.soft.as_ref(), share);
+            let room = (self.limit, budget);
+            let piece = Piece::whole(&sequence.task, &sequence.tokens, soft, room);
+            task.soft_targets += u64::from(piece.soft.is_some());
+            self.pieces.push(piece);
         } else {
             let cut = cut(&sequence.tokens, self.limit);
             task.dropped_turns += cut.dropped_turns as u64;
@@ -168,13 +188,16 @@ impl<'a> Corpus<'a> {
             task.dropped_sequences += u64::from(dropped);
             task.cut_sequences += u64::from(!dropped);
             let pieces = cut.pieces.into_iter();
-            self.pieces.extend(pieces.map(|piece| (sequence.task.as_str(), Cow::Owned(piece))));
+            let task = sequence.task.as_str();
+            let pieces =
+                pieces.map(|tokens| Piece { task, tokens: Cow::Owned(tokens), soft: None });
+            self.pieces.extend(pieces);
         }
         let mut kept = 0;
-        for (_, piece) in &self.pieces[first..] {
+        for piece in &self.pieces[first..] {
             task.sequences += 1;
             task.tokens += piece.len() as u64;
-            kept += piece.learned() as u64;
+            kept += piece.tokens.learned() as u64;
         }
         task.learned_tokens += kept;
         task.dropped_learned_tokens += sequence.tokens.learned() as u64 - kept;
@@ -185,14 +208,19 @@ impl<'a> Corpus<'a> {
         self.pieces.len()
     }
 
-    /// Tokens of a piece.
+    /// A piece.
+    pub(crate) fn piece(&self, index: u32) -> &Piece<'a> {
+        &self.pieces[index as usize]
+    }
+
+    /// Tokens of a piece, without options.
     pub(crate) fn tokens(&self, index: u32) -> &Tokens {
-        &self.pieces[index as usize].1
+        &self.piece(index).tokens
     }
 
     /// Task of a piece.
     pub(crate) fn task(&self, index: u32) -> &'a str {
-        self.pieces[index as usize].0
+        self.piece(index).task
     }
 
     /// Tasks of some pieces, sorted, each once.
@@ -203,7 +231,7 @@ impl<'a> Corpus<'a> {
 
     /// Consecutive runs of all pieces, in order, for measuring.
     pub(crate) fn batches(&self, budget_tokens: usize) -> Vec<Range<u32>> {
-        let runs = runs(self.pieces.iter().map(|(_, tokens)| tokens.len()), budget_tokens);
+        let runs = runs(self.pieces.iter().map(|piece| piece.tokens.len()), budget_tokens);
         runs.into_iter().map(|run| run.start as u32..run.end as u32).collect()
     }
 
@@ -216,11 +244,14 @@ impl<'a> Corpus<'a> {
     /// Hash of everything that is trained on.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let mut all = String::new();
-        for (task, tokens) in &self.pieces {
+        for Piece { task, tokens, soft } in &self.pieces {
             let mut bytes = task.as_bytes().to_vec();
             for (id, learn) in tokens.ids().iter().zip(tokens.learn()) {
                 bytes.extend(id.to_le_bytes());
                 bytes.push(u8::from(*learn));
+            }
+            if let Some((target, _)) = soft {
+                bytes.extend(format!("{target:?}").into_bytes());
             }
             all.push_str(&Fingerprint::of(&bytes).0);
         }
@@ -234,8 +265,11 @@ fn check(index: usize, sequence: &Sequence, vocabulary: usize) -> Result<(), Tra
         let tokens = sequence.tokens.len();
         return Err(TrainError::NothingToLearn { index, task: task(), tokens });
     }
-    match sequence.tokens.ids().iter().find(|id| **id as usize >= vocabulary) {
-        Some(&id) => Err(TrainError::Vocabulary { index, task: task(), id, vocabulary }),
+    if let Some(&id) = sequence.tokens.ids().iter().find(|id| **id as usize >= vocabulary) {
+        return Err(TrainError::Vocabulary { index, task: task(), id, vocabulary });
+    }
+    match &sequence.soft {
+        Some(target) => soft::check((index, &sequence.task), target, &sequence.tokens, vocabulary),
         None => Ok(()),
     }
 }
@@ -255,7 +289,7 @@ pub(crate) struct Steps {
 impl Steps {
     pub(crate) fn new(corpus: &Corpus<'_>, settings: &TrainSettings) -> Self {
         let mut order = order(corpus, settings);
-        let lengths = order.iter().map(|&index| corpus.tokens(index).len());
+        let lengths = order.iter().map(|&index| corpus.piece(index).len());
         let mut bounds = match settings.sequences_per_step {
             Some(sequences) => runs(order.iter().map(|_| 1), sequences),
             None => runs(lengths, settings.tokens_per_step),
@@ -268,7 +302,7 @@ impl Steps {
             .iter()
             .map(|step| {
                 let pieces = &order[step.clone()];
-                let lengths = pieces.iter().map(|&index| corpus.tokens(index).len());
+                let lengths = pieces.iter().map(|&index| corpus.piece(index).len());
                 let batches = runs(lengths, settings.micro_batch_tokens).into_iter();
                 batches.map(|run| step.start + run.start..step.start + run.end).collect()
             })
@@ -295,7 +329,7 @@ impl Steps {
     /// Tokens of the largest micro-batch.
     pub(crate) fn largest_batch_tokens(&self, corpus: &Corpus<'_>) -> usize {
         let tokens = |range: &Range<usize>| {
-            self.order[range.clone()].iter().map(|&index| corpus.tokens(index).len()).sum::<usize>()
+            self.order[range.clone()].iter().map(|&index| corpus.piece(index).len()).sum::<usize>()
         };
         self.batches.iter().flatten().map(tokens).max().unwrap_or(0)
     }
@@ -304,7 +338,7 @@ impl Steps {
 /// The pieces of all epochs, each shuffled by a stream of its own; no more epochs than
 /// `max_steps` can use.
 fn order(corpus: &Corpus<'_>, settings: &TrainSettings) -> Vec<u32> {
-    let lengths = || (0..corpus.len() as u32).map(|index| corpus.tokens(index).len() as u64);
+    let lengths = || (0..corpus.len() as u32).map(|index| corpus.piece(index).len() as u64);
     let (epoch_size, step_size) = if let Some(sequences) = settings.sequences_per_step {
         (corpus.len() as u64, sequences as u64)
     } else {

@@ -6,13 +6,14 @@ use crate::plan::{Corpus, Plan, Steps};
 use crate::step::{Done, Stepper};
 use crate::{Control, Event, Outcome, Quantity, Sequence, StepReport, TrainError, TrainSettings};
 use crate::{crc::Crc32c, held_out};
-use diapason_flow::Fingerprint;
-use diapason_model::{Device, Model};
+use diapason_flow::{Fingerprint, Streams};
+use diapason_model::{Adapter, Device, Model};
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-/// Trains a model in place.
+/// Trains a model in place: its weights, or with [`TrainSettings::lora`] its first adapter, which is
+/// attached if there is none, over a base that stays as it is.
 ///
 /// Writes `metrics.jsonl`, `tensorboard/` and `checkpoints/` under `folder`. Where the folder holds
 /// a checkpoint of the same settings, sequences and initial weights, the run goes on from it and
@@ -34,12 +35,16 @@ pub fn train(
     if sequences.is_empty() {
         return Err(TrainError::NoSequences);
     }
+    if let (Some(lora), true) = (&settings.lora, model.adapters.is_empty()) {
+        model.attach(Adapter::new(&model.arch, lora, &Streams::new(settings.seed))?)?;
+    }
     let corpus = Corpus::new(&model.arch, sequences, settings)?;
     let held_out = Corpus::new(&model.arch, held_out, settings)?;
     let steps = Steps::new(&corpus, settings);
     let measured = held_out.largest_batch_tokens(settings.micro_batch_tokens);
     let batch_tokens = steps.largest_batch_tokens(&corpus).max(measured);
-    let plan = Plan::new(&model.arch, &corpus, &steps, batch_tokens);
+    let adapter = model.adapters.first().map(|adapter| adapter.weights.len());
+    let plan = Plan::new((&model.arch, adapter), &corpus, &steps, batch_tokens);
     if observer(&Event::Planned(plan)) == Control::Stop {
         return Ok(Outcome::Stopped { step: 0, of: steps.len() });
     }
@@ -54,11 +59,15 @@ pub fn train(
 
 /// What a checkpoint must agree with.
 fn identity(model: &Model, corpus: &Corpus<'_>, settings: &TrainSettings) -> Identity {
-    let model = format!("{:?} {:08x}", model.arch, Crc32c::of_values(&model.weights));
+    let mut parts = vec![format!("{:?} {:08x}", model.arch, Crc32c::of_values(&model.weights))];
+    for adapter in &model.adapters {
+        let crc = Crc32c::of_values(&adapter.weights);
+        parts.push(format!("{:?} {crc:08x}", adapter.settings));
+    }
     Identity {
         settings: settings.fingerprint(),
         data: corpus.fingerprint(),
-        model: Fingerprint::of(model.as_bytes()),
+        model: Fingerprint::of(parts.join(" ").as_bytes()),
     }
 }
 
@@ -73,8 +82,9 @@ fn resume(
     let mut tell = |event: Event| stop |= observer(&event) == Control::Stop;
     if let Some(found) = checkpoints.newest(&mut tell)? {
         let optimiser = &mut stepper.optimiser;
-        let buffers = [&mut model.weights[..], &mut optimiser.first[..], &mut optimiser.second[..]];
-        found.load(&model.layout, buffers)?;
+        let (tensors, weights) = model.trained_mut();
+        let buffers = [weights, &mut optimiser.first[..], &mut optimiser.second[..]];
+        found.load(tensors, buffers)?;
         optimiser.step = found.step;
         tell(Event::Resumed { step: found.step, path: found.path });
     }
@@ -126,7 +136,7 @@ impl Run<'_> {
             self.stepper.step(self.model, &batches, learning_rate)?;
         let pieces = self.steps.pieces(step);
         let corpus = self.stepper.corpus;
-        let tokens: usize = pieces.iter().map(|&index| corpus.tokens(index).len()).sum();
+        let tokens: usize = pieces.iter().map(|&index| corpus.piece(index).len()).sum();
         let learned: usize = pieces.iter().map(|&index| corpus.tokens(index).learned()).sum();
         let pace = began.elapsed().as_secs_f64() / (step - start) as f64;
         let report = StepReport {
@@ -161,15 +171,16 @@ impl Run<'_> {
 
     fn checkpoint(&mut self, step: u64) -> Result<(), TrainError> {
         // An update of finite numbers can still overflow; such weights must never be saved.
-        if let Some(weight) = self.model.weights.iter().find(|weight| !weight.is_finite()) {
+        let (tensors, weights) = self.model.trained();
+        if let Some(weight) = weights.iter().find(|weight| !weight.is_finite()) {
             let tasks = self.stepper.corpus.tasks_of(self.steps.pieces(step));
             let (quantity, value) = (Quantity::Weights, f64::from(*weight));
             return Err(TrainError::NonFinite { step, quantity, value, tasks });
         }
         self.log.sync()?;
         let optimiser = &self.stepper.optimiser;
-        let buffers = [&self.model.weights[..], &optimiser.first[..], &optimiser.second[..]];
-        let path = self.checkpoints.write(step, &self.model.layout, buffers)?;
+        let buffers = [weights, &optimiser.first[..], &optimiser.second[..]];
+        let path = self.checkpoints.write(step, tensors, buffers)?;
         self.tell(&Event::Checkpoint { step, path });
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use crate::{Schedule, TrainError};
 use diapason_flow::Fingerprint;
-use diapason_model::AdamWSettings;
+use diapason_model::{AdamWSettings, LoraSettings};
 
 /// Over what the loss of a step is averaged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -42,6 +42,12 @@ pub struct TrainSettings {
     pub max_sequence_tokens: usize,
     /// Over what the loss of a step is averaged.
     pub averaging: Averaging,
+    /// Where the distribution of a sequence's last output is known: the share of its loss that all
+    /// options bear, each weighted by its probability; the rest is borne by the one that was
+    /// drawn. 1 is KL(target‖model) up to a constant, 0 learns from draws alone; absent, nothing
+    /// but the turns of an episode is trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soft_targets: Option<f64>,
     /// Peak learning rate of AdamW.
     pub learning_rate: f64,
     /// How the learning rate falls after the warm-up.
@@ -65,6 +71,9 @@ pub struct TrainSettings {
     /// a short run pushes down the rows of all tokens that its data lacks; frozen embeddings keep
     /// what pretraining taught about them. Weight decay does not reach frozen tensors either.
     pub freeze: Vec<String>,
+    /// Trains a low-rank adapter instead of the weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraSettings>,
     /// Steps between checkpoints; 0: only at the end and when stopped.
     pub checkpoint_every_steps: u64,
     /// Number of newest checkpoints that stay on disk, at least 1.
@@ -85,6 +94,7 @@ impl Default for TrainSettings {
             micro_batch_tokens: 4096,
             max_sequence_tokens: 2048,
             averaging: Averaging::Tokens,
+            soft_targets: None,
             learning_rate: 1e-4,
             schedule: Schedule::Linear,
             warmup_steps: 50,
@@ -95,6 +105,7 @@ impl Default for TrainSettings {
             epsilon: 1e-8,
             clip_norm: 1.0,
             freeze: Vec::new(),
+            lora: None,
             checkpoint_every_steps: 500,
             keep_checkpoints: 2,
             held_out_every_steps: 100,
@@ -132,6 +143,12 @@ impl TrainSettings {
         }
         let reals = [
             ("learning_rate", self.learning_rate, f64::MIN_POSITIVE..f64::INFINITY, "positive"),
+            (
+                "soft_targets",
+                self.soft_targets.unwrap_or(0.0),
+                0.0..1.0 + f64::EPSILON,
+                "between 0 and 1",
+            ),
             ("final_fraction", self.final_fraction, 0.0..1.0 + f64::EPSILON, "between 0 and 1"),
             ("weight_decay", self.weight_decay.into(), 0.0..f64::INFINITY, "at least 0"),
             ("beta1", self.beta1.into(), 0.0..1.0, "at least 0 and below 1"),
@@ -210,6 +227,7 @@ mod tests {
             ("learning_rate", TrainSettings { learning_rate: f64::NAN, ..base.clone() }),
             ("learning_rate", TrainSettings { learning_rate: -1.0, ..base.clone() }),
             ("final_fraction", TrainSettings { final_fraction: 1.5, ..base.clone() }),
+            ("soft_targets", TrainSettings { soft_targets: Some(1.5), ..base.clone() }),
             ("beta2", TrainSettings { beta2: 1.0, ..base.clone() }),
             ("clip_norm", TrainSettings { clip_norm: f64::INFINITY, ..base.clone() }),
         ] {

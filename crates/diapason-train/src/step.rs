@@ -1,10 +1,11 @@
 //! One optimiser step: gradients over micro-batches, clipping, AdamW.
 
-use crate::pack::lay;
 use crate::plan::Corpus;
+use crate::soft::Piece;
 use crate::{Averaging, Quantity, TrainError, TrainSettings};
-use diapason_flow::Tokens;
-use diapason_model::{AdamW, Device, Layout, Model, ModelError, Workspace, global_norm};
+use diapason_flow::{Pack, Streams};
+use diapason_model::{AdamW, Device, Model, ModelError, TensorSpec, Workspace, global_norm};
+use rand::Rng as _;
 use std::ops::Range;
 
 /// The state that steps change, beside the model.
@@ -14,7 +15,7 @@ pub(crate) struct Stepper<'a> {
     pub(crate) settings: &'a TrainSettings,
     pub(crate) optimiser: AdamW,
     pub(crate) workspace: Workspace,
-    /// Gradients of the step, in the layout of the weights.
+    /// Gradients of the step, in the layout of what trains.
     gradients: Vec<f32>,
 }
 
@@ -39,9 +40,10 @@ impl<'a> Stepper<'a> {
         settings: &'a TrainSettings,
         max_tokens: usize,
     ) -> Result<Self, TrainError> {
-        let len = model.layout.len;
+        let (tensors, trained) = model.trained();
+        let len = trained.len();
         let mut optimiser = AdamW::new(settings.adamw(), len);
-        optimiser.frozen = frozen(&model.layout, &settings.freeze)?;
+        optimiser.frozen = frozen(tensors, &settings.freeze)?;
         Ok(Stepper {
             device,
             corpus,
@@ -66,10 +68,11 @@ impl<'a> Stepper<'a> {
         let clip = self.settings.clip_norm;
         let clipped = clip > 0.0 && gradient_norm > clip;
         let scale = if clipped { clip / gradient_norm } else { 1.0 };
+        let (tensors, weights) = model.trained_mut();
         self.optimiser.step(
             self.device,
-            &model.layout,
-            &mut model.weights,
+            tensors,
+            weights,
             &self.gradients,
             learning_rate as f32,
             scale as f32,
@@ -85,7 +88,8 @@ impl<'a> Stepper<'a> {
         let scale = 1.0 / self.total_weight(batches);
         self.gradients.fill(0.0);
         let (mut nats, mut gradient_norm) = (0.0, 0.0);
-        for batch in batches {
+        for (number, batch) in batches.iter().enumerate() {
+            self.drop_out(model, number);
             nats += self.accumulate(model, batch, scale)?;
             for tensor in &self.optimiser.frozen {
                 self.gradients[tensor.clone()].fill(0.0);
@@ -98,11 +102,23 @@ impl<'a> Stepper<'a> {
         Ok(Done { loss_nats: nats * scale, gradient_norm })
     }
 
+    /// Draws the masks of the next micro-batch, by its number and the step's alone.
+    fn drop_out(&mut self, model: &Model, number: usize) {
+        if let Some(adapter) = model.adapters.first() {
+            let streams = Streams::new(self.settings.seed).within("dropout");
+            let step = self.optimiser.step.to_string();
+            let seed = streams.stream(&step, number as u64).next_u64();
+            self.workspace.drop_out(seed, adapter.settings.dropout);
+        }
+    }
+
     /// Adds the gradients of one micro-batch; returns its weighted nats.
     fn accumulate(&mut self, model: &Model, batch: &[u32], scale: f64) -> Result<f64, TrainError> {
         let averaging = self.settings.averaging;
-        let pieces = batch.iter().map(|&index| self.corpus.tokens(index));
-        let pack = lay(pieces, |tokens| weight(averaging, tokens));
+        let mut pack = Pack::new();
+        for piece in batch.iter().map(|&index| self.corpus.piece(index)) {
+            piece.lay(&mut pack, unit(averaging, piece));
+        }
         let (workspace, gradients) = (&mut self.workspace, &mut self.gradients);
         let loss = model.loss_and_gradients(self.device, &pack, scale as f32, workspace, gradients);
         let nats = match loss {
@@ -119,9 +135,7 @@ impl<'a> Stepper<'a> {
     fn total_weight(&self, batches: &[&[u32]]) -> f64 {
         let pieces = batches.iter().copied().flatten();
         match self.settings.averaging {
-            Averaging::Tokens => {
-                pieces.map(|&index| self.corpus.tokens(index).learned() as f64).sum()
-            }
+            Averaging::Tokens => pieces.map(|&index| self.corpus.piece(index).learned()).sum(),
             Averaging::Sequences => pieces.count() as f64,
         }
     }
@@ -137,11 +151,10 @@ impl<'a> Stepper<'a> {
 ///
 /// # Errors
 /// [`TrainError::Setting`] if a pattern fits no tensor.
-fn frozen(layout: &Layout, patterns: &[String]) -> Result<Vec<Range<usize>>, TrainError> {
+fn frozen(tensors: &[TensorSpec], patterns: &[String]) -> Result<Vec<Range<usize>>, TrainError> {
     let fits = |name: &str, pattern: &String| name.contains(pattern.as_str());
-    let idle = patterns
-        .iter()
-        .find(|pattern| !layout.tensors.iter().any(|tensor| fits(&tensor.name, pattern)));
+    let idle =
+        patterns.iter().find(|pattern| !tensors.iter().any(|tensor| fits(&tensor.name, pattern)));
     if let Some(pattern) = idle {
         return Err(TrainError::Setting {
             key: "freeze",
@@ -149,17 +162,17 @@ fn frozen(layout: &Layout, patterns: &[String]) -> Result<Vec<Range<usize>>, Tra
             problem: "no tensor of the model has a name like it".to_owned(),
         });
     }
-    let tensors = layout.tensors.iter();
     Ok(tensors
+        .iter()
         .filter(|tensor| patterns.iter().any(|pattern| fits(&tensor.name, pattern)))
         .map(|tensor| tensor.range.clone())
         .collect())
 }
 
-/// Loss weight of each target of a piece.
-fn weight(averaging: Averaging, tokens: &Tokens) -> f32 {
+/// What the loss weights of a piece are multiplied by.
+fn unit(averaging: Averaging, piece: &Piece<'_>) -> f32 {
     match averaging {
         Averaging::Tokens => 1.0,
-        Averaging::Sequences => 1.0 / tokens.learned() as f32,
+        Averaging::Sequences => 1.0 / piece.learned() as f32,
     }
 }

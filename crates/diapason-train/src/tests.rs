@@ -4,10 +4,10 @@ use crate::fixtures::{arch, model, settings, toy, toys};
 use crate::pack::lay;
 use crate::plan::{Corpus, Steps};
 use crate::step::Stepper;
-use crate::{Averaging, Control, Event, HeldOutReport, Outcome, Schedule};
+use crate::{Averaging, Control, Event, HeldOutReport, Outcome, Plan, Schedule};
 use crate::{Sequence, TrainError, TrainSettings, train};
 use diapason_flow::{Pack, Streams};
-use diapason_model::{Arch, Device, Model, Workspace};
+use diapason_model::{Arch, Device, LoraSettings, Model, Workspace};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -407,4 +407,44 @@ fn a_folder_that_cannot_be_written_is_named() {
     fs::write(&folder, "a file").unwrap();
     let message = attempt(&mut model(), &toys(5), &settings(), &folder).unwrap_err().to_string();
     assert!(message.contains(&folder.display().to_string()), "{message}");
+}
+
+fn adapted(checkpoint_every_steps: u64) -> TrainSettings {
+    let lora = LoraSettings { rank: 4, alpha: 8.0, dropout: 0.1, ..LoraSettings::default() };
+    TrainSettings { lora: Some(lora), checkpoint_every_steps, ..settings() }
+}
+
+#[test]
+fn an_adapter_learns_while_the_base_stays_and_goes_on_where_it_stopped() {
+    let (device, sequences) = (Device::cpu(2), toys(120));
+    let base = model();
+    let stop_after = |folder: &Path, model: &mut Model, most: u64| {
+        let mut losses = Vec::new();
+        let mut observer = |event: &Event| match event {
+            Event::Step(step) => {
+                losses.push(step.loss_nats);
+                if step.step == most { Control::Stop } else { Control::Continue }
+            }
+            _ => Control::Continue,
+        };
+        let done = train(model, &device, &sequences, &[], &adapted(0), folder, &mut observer);
+        (done.unwrap(), losses)
+    };
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut straight = base.clone();
+    let (done, losses) = stop_after(whole.path(), &mut straight, u64::MAX);
+    assert!(matches!(done, Outcome::Finished { .. }));
+    assert_eq!(straight.weights, base.weights);
+    let end = losses[losses.len() - 3..].iter().sum::<f64>() / 3.0;
+    assert!(end < 0.8 * losses[0], "from {} to {end}", losses[0]);
+
+    let mut resumed = base.clone();
+    let (done, _) = stop_after(parts.path(), &mut resumed, 5);
+    assert!(matches!(done, Outcome::Stopped { step: 5, .. }));
+    let mut resumed = base.clone();
+    stop_after(parts.path(), &mut resumed, u64::MAX);
+    assert_eq!(resumed.adapters[0].weights, straight.adapters[0].weights, "bit for bit");
+    let plan = Plan::of(&base.arch, &sequences, &adapted(0)).unwrap();
+    let adapter = 4 * straight.adapters[0].weights.len() as u64;
+    assert_eq!((plan.memory.gradients_bytes, plan.memory.moments_bytes), (adapter, 2 * adapter));
 }

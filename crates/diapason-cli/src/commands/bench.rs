@@ -99,7 +99,7 @@ fn train(session: &Session<'_>, args: &BenchArgs) -> anyhow::Result<Value> {
         let loss =
             model.loss_and_gradients(device, &pack, scale, &mut workspace, &mut gradients)?;
         let clip = (1.0 / global_norm(device, &gradients)).min(1.0) as f32;
-        optimiser.step(device, &model.layout, &mut model.weights, &gradients, 1e-3, clip);
+        optimiser.step(device, &model.layout.tensors, &mut model.weights, &gradients, 1e-3, clip);
         losses.push(loss.nats / loss.learned);
         // The first step faults pages in.
         if repetition > 0 {

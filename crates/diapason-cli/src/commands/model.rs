@@ -1,4 +1,7 @@
-//! `diapason model inspect | init | import-llama2c`.
+//! `diapason model inspect | init | import-llama2c | transplant | soup |
+//! merge-lora`.
+
+mod blend;
 
 use super::Session;
 use crate::args::ModelVerb;
@@ -18,6 +21,15 @@ pub(crate) fn model(session: &Session<'_>, verb: ModelVerb) -> anyhow::Result<()
             import_llama2c(&weights, &tokenizer, &out)?;
             session.console.say(&format!("wrote {}", out.display()));
             Ok(())
+        }
+        ModelVerb::Transplant { model, from, tokens, written } => {
+            blend::transplant(session, &model, &from, &tokens, &written)
+        }
+        ModelVerb::MergeLora { model, adapter, out } => {
+            blend::merge_lora(session, &model, &adapter, &out)
+        }
+        ModelVerb::Soup { models, weights, written } => {
+            blend::soup(session, &models, &weights, &written)
         }
     }
 }

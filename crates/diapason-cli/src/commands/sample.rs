@@ -19,6 +19,7 @@ pub(crate) fn sample(session: &Session<'_>, args: &SampleArgs) -> anyhow::Result
         min_p: args.min_p,
         max_tokens: args.max_tokens.min(subject.context.saturating_sub(prompt.len())),
         stop: subject.tokenizer.terminators(),
+        ..Sampling::default()
     };
     let answers = subject.engine.ask(&[Request { prompt, ask: Ask::Sample(sampling) }])?;
     let [Answer::Sampled(samples)] = answers.as_slice() else {

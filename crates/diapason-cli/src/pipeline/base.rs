@@ -83,7 +83,7 @@ impl Run<'_> {
 }
 
 /// A model of the user's, used where it stands. Its stamp is its own, or says where it lies.
-fn taken(path: &Path) -> anyhow::Result<Made> {
+pub(crate) fn taken(path: &Path) -> anyhow::Result<Made> {
     let stamp = if let Some(stamp) = Artifact::stamp_at(path)? {
         stamp
     } else {
@@ -113,5 +113,5 @@ fn as_sequence(index: usize, text: String, tokenizer: &Tokenizer) -> anyhow::Res
     let mut episode = Episode::new("corpus", format!("document {index}"));
     episode.turns.push(Turn { output: text, ..Turn::default() });
     let marked = tokenizer.template().render(&episode, LossPolicy::AllTokens);
-    Ok(Sequence { task: episode.task, tokens: tokenizer.encode(&marked)? })
+    Ok(Sequence { task: episode.task, tokens: tokenizer.encode(&marked)?, soft: None })
 }

@@ -8,8 +8,10 @@ mod base;
 mod episodes;
 mod evaluation;
 mod report;
+mod soft;
 mod tuning;
 
+pub(crate) use base::taken;
 pub(crate) use report::{merge_distributions, merge_grids, write_report};
 
 use crate::commands::Session;

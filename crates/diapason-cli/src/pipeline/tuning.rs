@@ -1,11 +1,12 @@
 //! Tuning: the base trained on the episodes with one loss policy.
 
 use super::episodes::Episodes;
+use super::soft::Asked;
 use super::{Made, Run};
 use crate::commands::special_ids;
 use crate::settings::Tuned;
 use anyhow::bail;
-use diapason_flow::{Artifact, Episode, LossPolicy, Stamp};
+use diapason_flow::{Artifact, Episode, Stamp};
 use diapason_model::Model;
 use diapason_text::Tokenizer;
 use diapason_train::{Control, Event, Outcome, Plan, Sequence, TrainSettings, train};
@@ -32,10 +33,15 @@ impl Run<'_> {
         let started = Instant::now();
         let tokenizer = Self::tokenizer(&base.path, &tuned.template)?;
         let mut model = Model::load(&base.path)?;
-        let sequences = self.sequences(&stage, &episodes.train, tuned.loss, &tokenizer)?;
-        let held_out = self.sequences(&stage, &episodes.held_out, tuned.loss, &tokenizer)?;
+        let sequences = self.sequences(&stage, &episodes.train, tuned, &tokenizer)?;
+        let held_out = self.sequences(&stage, &episodes.held_out, tuned, &tokenizer)?;
         let settings = TrainSettings { seed: self.settings.seed, ..tuned.train.clone() };
         self.train(&stage, &mut model, (&sequences, &held_out), &settings, &path)?;
+        if let Some(adapter) = model.adapters.pop() {
+            // For PEFT as it is, and folded in for everything that reads the stage's folder.
+            adapter.save(&path.join("adapter"), &base.path.to_string_lossy())?;
+            model = model.merged(&self.session.device, &adapter)?;
+        }
         model.save(&path, &special_ids(&tokenizer))?;
         tokenizer.save(&path)?;
         let stamp = artifact.finish()?;
@@ -48,14 +54,23 @@ impl Run<'_> {
         &self,
         stage: &str,
         episodes: &[Episode],
-        loss: LossPolicy,
+        tuned: &Tuned,
         tokenizer: &Tokenizer,
     ) -> anyhow::Result<Vec<Sequence>> {
+        let streams = self.streams.within("queries");
         let mut sequences = Vec::with_capacity(episodes.len());
-        for episode in episodes {
-            let tokens = tokenizer.encode(&tokenizer.template().render(episode, loss))?;
+        for (index, episode) in episodes.iter().enumerate() {
+            let mut draws = streams.stream(&episode.unit, index as u64);
+            let asked = tuned.train.soft_targets.is_some();
+            let asked = asked.then(|| Asked::of(episode, tuned.loss, &mut draws)).flatten();
+            let shown = asked.as_ref().map_or(episode, |asked| &asked.episode);
+            let tokens = tokenizer.encode(&tokenizer.template().render(shown, tuned.loss))?;
+            let soft = match &asked {
+                Some(asked) => asked.target(&tokens, tokenizer)?,
+                None => None,
+            };
             if tokens.learned() > 0 {
-                sequences.push(Sequence { task: episode.task.clone(), tokens });
+                sequences.push(Sequence { task: episode.task.clone(), tokens, soft });
             }
         }
         let left_out = episodes.len() - sequences.len();
@@ -131,7 +146,11 @@ fn planned(stage: &str, plan: &Plan) -> String {
             "  {task:<24} {:>7} sequences {:>9} tokens {:>9} learned",
             row.sequences, row.tokens, row.learned_tokens
         );
-        for (count, what) in [(row.cut_sequences, "cut"), (row.dropped_turns, "turns too long")] {
+        for (count, what) in [
+            (row.soft_targets, "learn from all options"),
+            (row.cut_sequences, "cut"),
+            (row.dropped_turns, "turns too long"),
+        ] {
             if count > 0 {
                 line = format!("{line}, {count} {what}");
             }

@@ -29,7 +29,7 @@ fn exact(prompt: &[u32], sampling: &Sampling) -> Vec<f64> {
 
 /// Pearson's statistic over bins of at least five expected draws, the rest in one bin, against the
 /// 0.999 quantile (Wilson and Hilferty).
-fn assert_frequencies(counts: &[usize], probabilities: &[f64], what: &str) {
+pub(crate) fn assert_frequencies(counts: &[usize], probabilities: &[f64], what: &str) {
     let draws: usize = counts.iter().sum();
     let (mut statistic, mut bins, mut rest) = (0.0, 0, (0.0, 0.0));
     let mut add = |count: f64, expected: f64| {

@@ -1,7 +1,11 @@
 //! The engine against its slow twins, and every answer against itself in other company.
 
 use crate::common::*;
-use diapason_flow::{Answer, Lm, Request, Sampling, Stop};
+use diapason_engine::{Engine, EngineSettings};
+use diapason_flow::{Answer, Lm, Request, Sampling, Stop, Streams};
+use diapason_model::{Adapter, Device, LoraSettings};
+use rand::RngExt;
+use std::sync::Arc;
 
 fn options(number: u32) -> Vec<Vec<u32>> {
     let stem = text(number, 3);
@@ -151,4 +155,41 @@ fn callers_on_several_threads_get_their_own_answers() {
 #[test]
 fn no_requests_have_no_answers() {
     assert_eq!(engine(8, 64, 1).ask(&[]).unwrap(), []);
+}
+
+#[test]
+fn adapters_on_one_base_answer_as_each_would_alone() {
+    let with = |seeds: &[u64]| {
+        let mut model = model().as_ref().clone();
+        for seed in seeds {
+            let settings = LoraSettings { rank: 3, ..LoraSettings::default() };
+            let streams = Streams::new(*seed);
+            let mut adapter = Adapter::new(&model.arch, &settings, &streams).unwrap();
+            // A fresh B is zero and changes nothing.
+            let mut stream = streams.stream("both", 0);
+            adapter.weights.iter_mut().for_each(|x| *x = stream.random_range(-0.1..0.1));
+            model.attach(adapter).unwrap();
+        }
+        let settings = EngineSettings { max_batch_tokens: 64, cache_tokens: 600 };
+        Engine::start(Arc::new(model), Device::cpu(2), settings)
+    };
+    let (both, first, second) = (with(&[1, 2]), with(&[1]), with(&[2]));
+    let alone = [
+        engine(64, 600, 2).ask(&mixed()).unwrap(),
+        first.adapted(0).ask(&mixed()).unwrap(),
+        second.adapted(0).ask(&mixed()).unwrap(),
+    ];
+    assert!(alone[0] != alone[1] && alone[1] != alone[2]);
+    // At the same time, so that they share batches.
+    let together = std::thread::scope(|scope| {
+        let ask: [Box<dyn Fn() -> _ + Send>; 3] = [
+            Box::new(|| both.ask(&mixed()).unwrap()),
+            Box::new(|| both.adapted(0).ask(&mixed()).unwrap()),
+            Box::new(|| both.adapted(1).ask(&mixed()).unwrap()),
+        ];
+        ask.map(|ask| scope.spawn(ask)).map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(together, alone);
+    let said = both.adapted(2).ask(&mixed()).unwrap_err().to_string();
+    assert!(said.contains("no adapter 2 among 2"), "{said}");
 }

@@ -1,7 +1,8 @@
+use super::numbers::half_to_f32;
 use super::*;
 use crate::Variant;
 use diapason_flow::Streams;
-use safetensors::serialize_to_file;
+use safetensors::{Dtype, serialize_to_file};
 use tempfile::TempDir;
 
 fn arch(tied: bool) -> Arch {

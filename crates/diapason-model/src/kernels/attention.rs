@@ -1,5 +1,8 @@
 //! Causal attention with grouped heads inside the segments of a pack, forward and backward.
 //!
+//! Branches of a segment are rows of it like others, with scores for each other that are hidden:
+//! they cost a little more than they need, and the products stay whole.
+//!
 //! `qkv` rows are `[H·E | K·E | K·E]` with q and k already rotated. A task is one segment and one
 //! key/value head: it packs keys and values once and runs tiles of query rows over them. No score
 //! outlives its tile; the backward pass makes them again from the logarithms of their sums.
@@ -87,6 +90,24 @@ impl Heads {
     }
 }
 
+/// What the tokens of a pack see.
+#[derive(Clone, Copy)]
+pub(crate) struct Sight<'a> {
+    /// Segments with tokens.
+    pub segments: &'a [Range<usize>],
+    /// `[N]`
+    pub positions: &'a [u32],
+    /// Offset in its segment at which the branch of each token begins, `[N]`; 0 on the trunk.
+    pub branches: &'a [u32],
+}
+
+/// Keys that a row sees: those from `first` to itself but for a gap.
+struct Seen {
+    first: usize,
+    /// Between trunk and branch; empty on the trunk.
+    gap: Range<usize>,
+}
+
 /// Distance between rows of scores: whole vectors, and not a power of two.
 pub(super) fn score_stride(keys: usize) -> usize {
     keys.next_multiple_of(32) + 16
@@ -98,13 +119,13 @@ pub(crate) fn attend(
     heads: Heads,
     (out, log_sums): (&mut [f32], &mut [f32]),
     qkv: &[f32],
-    segments: &[Range<usize>],
+    sight: Sight<'_>,
 ) {
     let tokens = qkv.len() / heads.row_width();
     let (out, log_sums) = (SharedMut::new(out), SharedMut::new(log_sums));
-    device.each(segments.len() * heads.keys, |task, scratch| {
-        let (segment, kv_head) = (&segments[task / heads.keys], task % heads.keys);
-        let job = Job { level: device.level(), heads, qkv, segment, kv_head };
+    device.each(sight.segments.len() * heads.keys, |task, scratch| {
+        let (segment, kv_head) = (&sight.segments[task / heads.keys], task % heads.keys);
+        let job = Job { level: device.level(), heads, qkv, sight, segment, kv_head };
         let [panel, keys, values, scores] = rooms(scratch.room(job.forward_room()), job.sizes());
         let keys = Packed::of(job.level, job.rows(heads.key_columns(kv_head)).transposed(), keys);
         let values = Packed::of(job.level, job.rows(heads.value_columns(kv_head)), values);
@@ -144,12 +165,12 @@ pub(crate) fn attend_backward(
     heads: Heads,
     d_qkv: &mut [f32],
     given: Attended<'_>,
-    segments: &[Range<usize>],
+    sight: Sight<'_>,
 ) {
     let d_qkv = SharedMut::new(d_qkv);
-    device.each(segments.len() * heads.keys, |task, scratch| {
-        let (segment, kv_head) = (&segments[task / heads.keys], task % heads.keys);
-        let job = Job { level: device.level(), heads, qkv: given.qkv, segment, kv_head };
+    device.each(sight.segments.len() * heads.keys, |task, scratch| {
+        let (segment, kv_head) = (&sight.segments[task / heads.keys], task % heads.keys);
+        let job = Job { level: device.level(), heads, qkv: given.qkv, sight, segment, kv_head };
         job.backward(d_qkv, given, scratch.room(job.backward_room()));
     });
 }
@@ -159,6 +180,7 @@ struct Job<'a> {
     level: Level,
     heads: Heads,
     qkv: &'a [f32],
+    sight: Sight<'a>,
     segment: &'a Range<usize>,
     kv_head: usize,
 }
@@ -221,21 +243,42 @@ impl Job<'_> {
         View::new(scores, (rows.len(), rows.end), (score_stride(self.len()), 1))
     }
 
-    /// A line of scores before, inside and after the keys that its row sees.
-    fn parts<'s>(&self, row: usize, line: &'s mut [f32]) -> [&'s mut [f32]; 3] {
+    /// The keys that a row of the segment sees.
+    fn seen(&self, row: usize) -> Seen {
+        let token = |offset: usize| self.segment.start + offset;
+        let first = self.heads.first_seen(self.sight.positions[token(row)] as usize);
+        let branch = self.sight.branches[token(row)] as usize;
+        if branch == 0 {
+            return Seen { first, gap: 0..0 };
+        }
+        let trunk = self.sight.positions[token(branch)] as usize;
+        if first < trunk {
+            Seen { first, gap: trunk..branch }
+        } else {
+            Seen { first: branch + first - trunk, gap: 0..0 }
+        }
+    }
+
+    /// A line of scores before, from the first to the last, and after the keys that its row sees,
+    /// and the part of the middle that it does not.
+    fn parts<'s>(&self, row: usize, line: &'s mut [f32]) -> ([&'s mut [f32]; 3], Range<usize>) {
+        let Seen { first, gap } = self.seen(row);
         let (line, after) = line.split_at_mut(row + 1);
-        let (before, seen) = line.split_at_mut(self.heads.first_seen(row));
-        [before, seen, after]
+        let (before, seen) = line.split_at_mut(first);
+        let gap = gap.start.saturating_sub(first)..gap.end.saturating_sub(first);
+        ([before, seen, after], gap)
     }
 
     /// Softmax of each row over the keys it may see, zero beyond.
     fn softmax(&self, rows: &Range<usize>, scores: &mut [f32], log_sums: &mut [f32]) {
         let lines = scores.chunks_exact_mut(score_stride(self.len()));
         for ((row, line), log_sum) in rows.clone().zip(lines).zip(log_sums) {
-            let [before, seen, after] = self.parts(row, &mut line[..rows.end]);
+            let ([before, seen, after], gap) = self.parts(row, &mut line[..rows.end]);
+            seen[gap.clone()].fill(f32::NEG_INFINITY);
             *log_sum = softmax_row(self.level, seen, self.heads.scale);
-            before.fill(0.0);
-            after.fill(0.0);
+            for hidden in [before, &mut seen[gap], after] {
+                hidden.fill(0.0);
+            }
         }
     }
 
@@ -311,12 +354,13 @@ impl Job<'_> {
         let stride = score_stride(self.len());
         let lines = scores.chunks_exact_mut(stride).zip(d_scores.chunks_exact_mut(stride));
         for ((index, row), (line, d_line)) in rows.clone().enumerate().zip(lines) {
-            let [before, seen, after] = self.parts(row, &mut line[..rows.end]);
-            let [d_before, d_seen, d_after] = self.parts(row, &mut d_line[..rows.end]);
+            let ([before, seen, after], gap) = self.parts(row, &mut line[..rows.end]);
+            let ([d_before, d_seen, d_after], _) = self.parts(row, &mut d_line[..rows.end]);
             softmax_again(self.level, seen, self.heads.scale, log_sums[row]);
             let (out, d_out) = (out.row(index), d_out.row(index));
             score_gradient_row(self.level, d_seen, seen, out, d_out, self.heads.scale);
-            for hidden in [before, after, d_before, d_after] {
+            let (hidden, d_hidden) = (&mut seen[gap.clone()], &mut d_seen[gap]);
+            for hidden in [before, hidden, after, d_before, d_hidden, d_after] {
                 hidden.fill(0.0);
             }
         }

@@ -4,6 +4,7 @@
 //! loops over rows, written for the widest vectors the machine has. Nothing here depends on the
 //! number of threads: each result element has one order of summation, whatever the split of work.
 
+mod adapter;
 mod attention;
 mod cached;
 mod elementwise;
@@ -21,7 +22,8 @@ mod shared;
 mod tests;
 mod tile;
 
-pub(crate) use attention::{Attended, Heads, attend, attend_backward};
+pub(crate) use adapter::{add_columns, drop_out};
+pub(crate) use attention::{Attended, Heads, Sight, attend, attend_backward};
 pub(crate) use cached::{Reading, Visible, attend_cached};
 pub(crate) use elementwise::{
     AdamWBuffers, AdamWConstants, adamw_update, add, add_row_sums, add_rows_to_table, gather_rows,

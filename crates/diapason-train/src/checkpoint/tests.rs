@@ -1,5 +1,6 @@
 use super::*;
 use crate::fixtures::arch;
+use diapason_model::Layout;
 use tempfile::TempDir;
 
 fn identity() -> Identity {
@@ -20,7 +21,7 @@ fn saved(keep: usize, steps: &[u64]) -> Saved {
     let layout = Layout::of(&arch());
     for &step in steps {
         let buffers = buffers(step, layout.len);
-        checkpoints.write(step, &layout, [&buffers[0], &buffers[1], &buffers[2]]).unwrap();
+        checkpoints.write(step, &layout.tensors, [&buffers[0], &buffers[1], &buffers[2]]).unwrap();
     }
     Saved { folder, checkpoints, layout }
 }
@@ -53,7 +54,7 @@ fn a_checkpoint_comes_back_bit_for_bit() {
     let mut read =
         [vec![0.0; saved.layout.len], vec![0.0; saved.layout.len], vec![1.0; saved.layout.len]];
     let [weights, first, second] = &mut read;
-    found.load(&saved.layout, [weights, first, second]).unwrap();
+    found.load(&saved.layout.tensors, [weights, first, second]).unwrap();
     let bits = |buffers: &[Vec<f32>; 3]| {
         buffers.clone().map(|b| b.iter().map(|v| v.to_bits()).collect::<Vec<_>>())
     };
@@ -112,7 +113,7 @@ fn a_failed_write_names_the_path_and_leaves_the_checkpoint_before() {
     let blocked = saved.folder.path().join("checkpoints/step-000002.partial");
     fs::write(&blocked, "in the way").unwrap();
     let new = buffers(2, saved.layout.len);
-    let failed = saved.checkpoints.write(2, &saved.layout, [&new[0], &new[1], &new[2]]);
+    let failed = saved.checkpoints.write(2, &saved.layout.tensors, [&new[0], &new[1], &new[2]]);
     let message = failed.unwrap_err().to_string();
     assert!(message.contains("step-000002.partial"), "{message}");
     assert_eq!(saved.newest(), (Some(1), vec![]));

@@ -60,7 +60,7 @@ fn the_plan_counts_what_is_cut_and_dropped() {
     for index in 0..30 {
         long.push(3, index > 5, Some(0));
     }
-    sequences.push(Sequence { task: "long".to_owned(), tokens: long });
+    sequences.push(Sequence { task: "long".to_owned(), tokens: long, soft: None });
     let settings = TrainSettings { max_sequence_tokens: 11, ..settings() };
     let plan = Plan::of(&arch(), &sequences, &settings).unwrap();
     let shift = &plan.tasks["shift-1"];
@@ -99,7 +99,7 @@ fn sequences_that_teach_nothing_are_refused_by_task() {
     let mut silent = diapason_flow::Tokens::default();
     silent.push(0, true, None);
     silent.push(1, false, Some(0));
-    let silent = Sequence { task: "mute".to_owned(), tokens: silent };
+    let silent = Sequence { task: "mute".to_owned(), tokens: silent, soft: None };
     let refused = Plan::of(&arch(), &[toy(1, 1, 0), silent], &settings()).unwrap_err();
     assert!(refused.to_string().starts_with("sequence 1 (task `mute`, 2 tokens)"), "{refused}");
 
