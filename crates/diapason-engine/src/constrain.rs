@@ -8,7 +8,112 @@ use diapason_flow::{Constraint, Sampling};
 use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::{ApproximateTokEnv, TokRxInfo, TokTrie};
 use llguidance::{Matcher, ParserFactory};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The bytes of every token, and what grammars need of them.
+#[derive(Default)]
+pub(crate) struct Texts {
+    tokens: Vec<Vec<u8>>,
+    /// Tries of all tokens with one as the end, made when first asked for.
+    factories: Mutex<BTreeMap<u32, Arc<ParserFactory>>>,
+}
+
+impl std::fmt::Debug for Texts {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Texts of {} tokens", self.tokens.len())
+    }
+}
+
+impl Texts {
+    /// Those of a vocabulary; of none, nothing on text can be asked for.
+    pub(crate) fn new(tokens: Vec<Vec<u8>>) -> Self {
+        Texts { tokens, ..Texts::default() }
+    }
+
+    fn require(&self) -> Result<(), String> {
+        if self.tokens.is_empty() {
+            return Err("the engine was started without the texts of its tokens".to_owned());
+        }
+        Ok(())
+    }
+
+    fn factory(&self, end: u32) -> Result<Arc<ParserFactory>, String> {
+        // A panic leaves the map as it was or with one more entry.
+        let mut factories = self.factories.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(factory) = factories.get(&end) {
+            return Ok(Arc::clone(factory));
+        }
+        let info = TokRxInfo::new(self.tokens.len() as u32, end);
+        let environment = ApproximateTokEnv::new(TokTrie::from(&info, &self.tokens));
+        let factory = ParserFactory::new_simple(&(Arc::new(environment) as _));
+        let mut factory = factory.map_err(|problem| problem.to_string())?;
+        factory.quiet();
+        let factory = Arc::new(factory);
+        factories.insert(end, Arc::clone(&factory));
+        Ok(factory)
+    }
+}
+
+/// Where a draw stands: what may come next, and what ends it.
+#[derive(Debug, Default)]
+pub(crate) struct Course {
+    pub(crate) walk: Walk,
+    ends: Option<Ends>,
+}
+
+/// Texts that end a draw.
+#[derive(Clone)]
+struct Ends {
+    texts: Arc<Texts>,
+    stop: Arc<Vec<Vec<u8>>>,
+    /// The last bytes drawn, as many as the longest text can begin in.
+    tail: Vec<u8>,
+}
+
+impl std::fmt::Debug for Ends {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Ends").field("stop", &self.stop).finish_non_exhaustive()
+    }
+}
+
+impl Course {
+    /// The beginning of a request's draws.
+    ///
+    /// # Errors
+    /// What is wrong with its constraint or its stop texts.
+    pub(crate) fn of(sampling: &Sampling, texts: &Arc<Texts>) -> Result<Self, String> {
+        let walk = Walk::of(sampling, texts)?;
+        if sampling.stop_texts.is_empty() {
+            return Ok(Course { walk, ends: None });
+        }
+        texts.require()?;
+        if sampling.stop_texts.iter().any(String::is_empty) {
+            return Err("a stop text is empty".to_owned());
+        }
+        let stop = sampling.stop_texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+        let ends = Ends { texts: Arc::clone(texts), stop: Arc::new(stop), tail: Vec::new() };
+        Ok(Course { walk, ends: Some(ends) })
+    }
+
+    /// The same place once more, for another draw.
+    pub(crate) fn again(&self) -> Self {
+        Course { walk: self.walk.again(), ends: self.ends.clone() }
+    }
+
+    /// Takes note of a token; whether a stop text is now complete.
+    pub(crate) fn ends_with(&mut self, id: u32) -> bool {
+        let Some(Ends { texts, stop, tail }) = &mut self.ends else { return false };
+        tail.extend_from_slice(&texts.tokens[id as usize]);
+        let reached = |text: &Vec<u8>| tail.windows(text.len()).any(|part| part == text);
+        if stop.iter().any(reached) {
+            return true;
+        }
+        let longest = stop.iter().map(Vec::len).max().unwrap_or(0);
+        tail.drain(..tail.len().saturating_sub(longest.saturating_sub(1)));
+        false
+    }
+}
 
 /// Where a draw stands in its constraint.
 #[derive(Default)]
@@ -33,12 +138,7 @@ impl std::fmt::Debug for Walk {
 }
 
 impl Walk {
-    /// The beginning of a request's constraint. `tokens` are the bytes of every id, without which
-    /// patterns and schemas mean nothing.
-    ///
-    /// # Errors
-    /// What is wrong with the constraint.
-    pub(crate) fn of(sampling: &Sampling, tokens: &[Vec<u8>]) -> Result<Self, String> {
+    fn of(sampling: &Sampling, texts: &Texts) -> Result<Self, String> {
         let stop = &sampling.stop;
         let grammar = match &sampling.only {
             None => return Ok(Walk::Free),
@@ -59,19 +159,13 @@ impl Walk {
         let Some(end) = stop.first() else {
             return Err("a pattern or schema needs a stop token to end with".to_owned());
         };
-        if tokens.is_empty() {
-            return Err("the engine was started without the texts of its tokens".to_owned());
-        }
-        let info = TokRxInfo::new(tokens.len() as u32, *end);
-        let environment = ApproximateTokEnv::new(TokTrie::from(&info, tokens));
-        let parser = ParserFactory::new_simple(&(Arc::new(environment) as _))
-            .and_then(|mut factory| factory.quiet().create_parser(grammar));
+        texts.require()?;
+        let parser = texts.factory(*end)?.create_parser(grammar);
         let parser = parser.map_err(|problem| format!("its constraint: {problem}"))?;
         Ok(Walk::Grammar(Box::new(Matcher::new(Ok(parser))), stop.clone()))
     }
 
-    /// The same place once more, for another draw.
-    pub(crate) fn again(&self) -> Self {
+    fn again(&self) -> Self {
         match self {
             Walk::Free => Walk::Free,
             Walk::Choices(choices) => Walk::Choices(choices.clone()),

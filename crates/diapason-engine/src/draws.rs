@@ -1,7 +1,7 @@
 //! The draws of one request: each a state of its own, so that their number at a time is free.
 
 use crate::choose::Chooser;
-use crate::constrain::Walk;
+use crate::constrain::Course;
 use crate::softmax::LogSoftmax;
 use diapason_flow::{Sample, Sampling, Stop, Stream, Streams};
 use diapason_model::NodeId;
@@ -13,7 +13,7 @@ pub(crate) struct Draw {
     stream: Stream,
     ids: Vec<u32>,
     logprobs: Vec<f32>,
-    walk: Walk,
+    course: Course,
     stop: Option<Stop>,
     /// Its place in the cache, once a token of it is read.
     pub(crate) place: Option<NodeId>,
@@ -33,7 +33,7 @@ impl Draw {
 pub(crate) struct Draws {
     sampling: Sampling,
     /// Where every draw begins.
-    walk: Walk,
+    course: Course,
     streams: Streams,
     /// Most tokens of a draw.
     longest: usize,
@@ -48,7 +48,7 @@ pub(crate) struct Draws {
 
 impl Draws {
     /// Draws of at most `longest` tokens.
-    pub(crate) fn new(sampling: Sampling, walk: Walk, longest: usize) -> Self {
+    pub(crate) fn new(sampling: Sampling, course: Course, longest: usize) -> Self {
         Draws {
             streams: Streams::new(sampling.seed),
             longest,
@@ -57,7 +57,7 @@ impl Draws {
             problem: None,
             running: Vec::new(),
             done: vec![None; sampling.n],
-            walk,
+            course,
             sampling,
         }
     }
@@ -81,7 +81,7 @@ impl Draws {
             stream: self.streams.stream("sample", number as u64),
             ids: Vec::new(),
             logprobs: Vec::new(),
-            walk: self.walk.again(),
+            course: self.course.again(),
             stop: None,
             place: None,
             unread: None,
@@ -98,8 +98,8 @@ impl Draws {
         chooser: &mut Chooser,
     ) {
         let draw = &mut self.running[running];
-        let Draw { walk, stream, .. } = draw;
-        let id = match chooser.choose_within(logits, &self.sampling, walk, stream) {
+        let Draw { course, stream, .. } = draw;
+        let id = match chooser.choose_within(logits, &self.sampling, &mut course.walk, stream) {
             Ok(id) => id,
             Err(problem) => {
                 draw.stop = Some(Stop::Length);
@@ -114,7 +114,9 @@ impl Draws {
             return;
         }
         draw.ids.push(id);
-        if draw.ids.len() == self.longest {
+        if draw.course.ends_with(id) {
+            draw.stop = Some(Stop::Terminator);
+        } else if draw.ids.len() == self.longest {
             draw.stop = Some(if self.cut_by_context { Stop::Context } else { Stop::Length });
         } else {
             draw.unread = Some(id);

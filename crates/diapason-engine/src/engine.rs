@@ -1,7 +1,7 @@
 //! The thread that owns the cache and the workspace, and the channel to it.
 
 use crate::check::{Limits, check};
-use crate::constrain::Walk;
+use crate::constrain::{Course, Texts};
 use crate::schedule::Scheduler;
 use diapason_flow::{Answer, Ask, Lm, LmError, Request};
 use diapason_model::{Device, Model};
@@ -36,8 +36,8 @@ pub struct Engine {
     limits: Limits,
     /// Adapters beside the model.
     adapters: usize,
-    /// Bytes of every token, for constraints on text; empty if unknown.
-    tokens: Vec<Vec<u8>>,
+    /// For what is said about text; empty if unknown.
+    texts: Arc<Texts>,
     /// `None` only while dropping.
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
@@ -46,8 +46,8 @@ pub struct Engine {
 /// One call of [`Lm::ask`] on its way to the thread.
 pub(crate) struct Job {
     pub(crate) requests: Vec<Request>,
-    /// Where the draws of each request begin in their constraint.
-    pub(crate) walks: Vec<Walk>,
+    /// Where the draws of each request begin.
+    pub(crate) courses: Vec<Course>,
     /// The adapter that answers; the model alone if `None`.
     pub(crate) adapter: Option<usize>,
     pub(crate) reply: Sender<Result<Vec<Answer>, LmError>>,
@@ -70,13 +70,13 @@ impl Engine {
             .name("diapason-engine".to_owned())
             .spawn(move || serve(&model, &device, &settings, &inbox))
             .expect("the system can start one more thread");
-        Engine { limits, adapters, tokens: Vec::new(), jobs: Some(jobs), thread: Some(thread) }
+        Engine { limits, adapters, texts: Arc::default(), jobs: Some(jobs), thread: Some(thread) }
     }
 
-    /// The same engine with the bytes of every token, so that patterns and schemas can be asked
-    /// for. The engine still neither takes nor gives text.
+    /// The same engine with the bytes of every token, so that patterns, schemas and stop texts can be
+    /// asked for. The engine still neither takes nor gives text.
     pub fn with_tokens(mut self, tokens: Vec<Vec<u8>>) -> Self {
-        self.tokens = tokens;
+        self.texts = Arc::new(Texts::new(tokens));
         self
     }
 
@@ -92,17 +92,17 @@ impl Engine {
             let problem = format!("there is no adapter {adapter} among {}", self.adapters);
             return Err(LmError::Model(problem));
         }
-        let mut walks = Vec::with_capacity(requests.len());
+        let mut courses = Vec::with_capacity(requests.len());
         for (index, request) in requests.iter().enumerate() {
-            let walk = match &request.ask {
-                Ask::Sample(sampling) => Walk::of(sampling, &self.tokens),
-                _ => Ok(Walk::Free),
+            let course = match &request.ask {
+                Ask::Sample(sampling) => Course::of(sampling, &self.texts),
+                _ => Ok(Course::default()),
             };
-            walks.push(walk.map_err(|problem| LmError::Request { index, problem })?);
+            courses.push(course.map_err(|problem| LmError::Request { index, problem })?);
         }
         let stopped = || LmError::Model("the engine has stopped".to_owned());
         let (reply, answers) = channel();
-        let job = Job { requests: requests.to_vec(), walks, adapter, reply };
+        let job = Job { requests: requests.to_vec(), courses, adapter, reply };
         self.jobs.as_ref().ok_or_else(stopped)?.send(job).map_err(|_| stopped())?;
         answers.recv().map_err(|_| stopped())?
     }

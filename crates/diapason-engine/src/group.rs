@@ -6,7 +6,7 @@
 
 use crate::check::longest_draw;
 use crate::choose::Chooser;
-use crate::constrain::Walk;
+use crate::constrain::Course;
 use crate::draws::Draws;
 use crate::softmax::{LogSoftmax, rank};
 use crate::trie::{Trie, Wave, waves};
@@ -43,7 +43,7 @@ pub(crate) struct Trace {
 /// What one request asks.
 #[derive(Debug)]
 pub(crate) enum Work {
-    Sample(Draws),
+    Sample(Box<Draws>),
     Score(Options),
     Trace(Trace),
 }
@@ -77,12 +77,12 @@ impl Group {
         Group { prompt, adapter, place: None, fed: 0, after: None, members: Vec::new() }
     }
 
-    /// Adds a request with this group's prompt, and where its draws begin in their constraint.
+    /// Adds a request with this group's prompt, and where its draws begin.
     /// `room`: tokens of the whole cache.
     pub(crate) fn add(
         &mut self,
         ticket: Ticket,
-        (request, walk): (Request, Walk),
+        (request, course): (Request, Course),
         arch: &Arch,
         room: usize,
     ) {
@@ -90,7 +90,7 @@ impl Group {
         let work = match request.ask {
             Ask::Sample(sampling) => {
                 let longest = longest_draw(&sampling, prompt, arch.context);
-                Work::Sample(Draws::new(sampling, walk, longest))
+                Work::Sample(Box::new(Draws::new(sampling, course, longest)))
             }
             Ask::Score { options } => Work::Score(Options {
                 waiting: waves(&options, room - prompt).into(),

@@ -93,14 +93,14 @@ impl<'a> Scheduler<'a> {
         let mut groups: Vec<Group> = Vec::new();
         let mut by_prompt = HashMap::new();
         let missing = job.requests.len();
-        for (index, (request, walk)) in job.requests.into_iter().zip(job.walks).enumerate() {
-            let place = *by_prompt.entry(request.prompt.clone()).or_insert_with_key(|prompt| {
+        for (index, asked) in job.requests.into_iter().zip(job.courses).enumerate() {
+            let place = *by_prompt.entry(asked.0.prompt.clone()).or_insert_with_key(|prompt| {
                 groups.push(Group::new(prompt.clone(), job.adapter));
                 groups.len() - 1
             });
             let ticket = Ticket { job: number, index };
             let room = self.cache.limit_tokens();
-            groups[place].add(ticket, (request, walk), &self.model.arch, room);
+            groups[place].add(ticket, asked, &self.model.arch, room);
         }
         self.waiting.extend(groups);
         let answers = (0..missing).map(|_| None).collect();

@@ -51,6 +51,9 @@ pub struct Sampling {
     /// Tokens that end a continuation; the terminator is not part of `Sample::ids` but its
     /// log-probability is part of `Sample::nats`.
     pub stop: Vec<u32>,
+    /// Texts that end a continuation at the token which completes one; that token is part of
+    /// `Sample::ids`, for it may hold more than the text.
+    pub stop_texts: Vec<String>,
     /// Added to the logits of single tokens before temperature; minus infinity forbids one.
     pub bias: Vec<(u32, f32)>,
     /// What a draw may be; `None` allows everything.
@@ -79,6 +82,7 @@ impl Default for Sampling {
             min_p: 0.0,
             max_tokens: 64,
             stop: Vec::new(),
+            stop_texts: Vec::new(),
             bias: Vec::new(),
             only: None,
         }
@@ -111,7 +115,7 @@ pub struct Sample {
 /// Why a draw ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// A stop token was drawn.
+    /// A stop token was drawn, or a stop text completed.
     Terminator,
     /// `max_tokens` was reached.
     Length,

@@ -198,3 +198,40 @@ fn constraints_that_cannot_be_met_are_refused_or_are_the_error_of_their_request(
     // After all this the engine answers others as before.
     assert_eq!(engine.ask(&[sample(text(1, 3), Sampling::default())]).expect("it runs").len(), 1);
 }
+
+#[test]
+fn a_stop_text_ends_a_draw_at_the_token_that_completes_it() {
+    let engine = texted();
+    // `ab` is one token or two; `1a` runs over a border of tokens.
+    let stop_texts = vec!["b".to_owned(), "1a".to_owned()];
+    let asked = Sampling {
+        n: 600,
+        seed: 9,
+        temperature: 1.5,
+        max_tokens: 30,
+        stop_texts,
+        ..Sampling::default()
+    };
+    let free = Sampling { stop_texts: Vec::new(), ..asked.clone() };
+    let prompt = text(6, 5);
+    let read = |ids: &[u32]| -> String {
+        let bytes = ids.iter().flat_map(|id| tokens()[*id as usize].clone()).collect::<Vec<u8>>();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let stopped = samples(ask_one(&engine, sample(prompt.clone(), asked)));
+    let whole = samples(ask_one(&engine, sample(prompt, free)));
+    let mut ended = [0; 2];
+    for (stopped, whole) in stopped.iter().zip(&whole) {
+        assert_eq!(stopped.ids, whole.ids[..stopped.ids.len()], "the same draws, cut");
+        let (text, before) =
+            (read(&stopped.ids), read(&stopped.ids[..stopped.ids.len().saturating_sub(1)]));
+        assert!(!before.contains('b') && !before.contains("1a"), "{before}");
+        let found = text.contains('b') || text.contains("1a");
+        assert_eq!(stopped.stop == Stop::Terminator, found, "{text}");
+        ended[0] += usize::from(text.contains('b'));
+        ended[1] += usize::from(text.contains("1a"));
+    }
+    assert!(ended[0] > 20 && ended[1] > 2, "both texts occur: {ended:?}");
+    let empty = Sampling { stop_texts: vec![String::new()], ..Sampling::default() };
+    assert!(engine.ask(&[sample(text(1, 3), empty)]).is_err());
+}
