@@ -57,6 +57,8 @@ impl Model {
         workspace: &mut Workspace,
         gradients: &mut [f32],
     ) -> Result<PackLoss, ModelError> {
+        // Taken at once: whatever is asked next, training or not, begins without it.
+        let dropout = workspace.forward.lora.dropout.take();
         check_len("gradients", self.trained().1.len(), gradients.len())?;
         if workspace.backward.is_none() {
             return Err(ModelError::ForwardOnly);
@@ -65,6 +67,7 @@ impl Model {
         if workspace.head.targets.is_empty() {
             return Ok(PackLoss::default());
         }
+        workspace.forward.lora.dropout = dropout;
         device.install(|| {
             self.run_pack(device, workspace);
             let Workspace { input, forward, head, backward: Some(backward), .. } = workspace else {

@@ -149,6 +149,7 @@ fn dropout_has_the_gradient_of_its_own_mask() {
     assert_eq!(learn(&attached(&base, adapter.clone()), Some(7)).1, gradients);
     assert_ne!(learn(&attached(&base, adapter.clone()), Some(8)).0, nats);
     assert_ne!(learn(&attached(&base, adapter.clone()), None).0, nats);
+    dropout_is_over_after_one_call(&attached(&base, adapter.clone()));
     let norm = gradients.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
     let before = adapter.weights.clone();
     let [above, below] = [1e-2, -1e-2].map(|step| {
@@ -159,6 +160,21 @@ fn dropout_has_the_gradient_of_its_own_mask() {
     });
     let slope = (above - below) / 2e-2;
     assert!((slope / norm - 1.0).abs() < 2e-3, "{slope} for {norm}");
+}
+
+/// Even a call that does nothing takes the dropout with it.
+fn dropout_is_over_after_one_call(model: &Model) {
+    let (device, mut workspace) = (Device::cpu(1), Workspace::new(&model.arch, 40));
+    let mut silent = Pack::new();
+    silent.push_weighted(&[1, 2], |_| 0.0);
+    let mut gradients = vec![0.0; model.trained().1.len()];
+    let expected = model.token_nats(&device, &pack(), &mut workspace).unwrap();
+    workspace.drop_out(7, 0.3);
+    model.loss_and_gradients(&device, &silent, 1.0, &mut workspace, &mut gradients).unwrap();
+    assert_eq!(model.token_nats(&device, &pack(), &mut workspace).unwrap(), expected);
+    workspace.drop_out(7, 0.3);
+    model.loss_and_gradients(&device, &pack(), 1.0, &mut workspace, &mut gradients).unwrap();
+    assert_eq!(model.token_nats(&device, &pack(), &mut workspace).unwrap(), expected);
 }
 
 #[test]
