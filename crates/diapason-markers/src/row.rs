@@ -27,10 +27,18 @@ pub enum RowError {
     },
 }
 
-/// Writes `markers` on each output message, or on the row where it has no messages.
-///
-/// What a message already says of a marker comes first, then what the rules make of the row's
-/// columns, then what can be measured.
+/// An output of a row, before it is annotated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// What it answers.
+    pub input: Option<String>,
+    /// Its text.
+    pub text: String,
+    /// What the data says of it: its own markers, then those of the rules.
+    pub given: Markers,
+}
+
+/// [`annotate_row_with`] no tags.
 ///
 /// # Errors
 /// The first thing wrong with the row, which is then changed in part.
@@ -39,15 +47,63 @@ pub fn annotate_row(
     annotator: &Annotator,
     provenance: &Provenance,
 ) -> Result<(), RowError> {
+    annotate_row_with(row, annotator, provenance, &[])
+}
+
+/// Writes `markers` on each output message, or on the row where it has no messages.
+///
+/// What a message already says of a marker comes first, then what the rules make of the row's
+/// columns, then the tags, which are told one output after the other, then what can be measured.
+///
+/// # Errors
+/// The first thing wrong with the row, which is then changed in part.
+pub fn annotate_row_with(
+    row: &mut Value,
+    annotator: &Annotator,
+    provenance: &Provenance,
+    tags: &[Markers],
+) -> Result<(), RowError> {
+    let mut tags = tags.iter();
+    each_output(row, provenance, &mut |place, output, name| {
+        let mut given = output.given;
+        for (marker, value) in tags.next().into_iter().flat_map(|told| &told.0) {
+            given.0.entry(marker.clone()).or_insert_with(|| value.clone());
+        }
+        let markers = annotator
+            .annotate(output.input.as_deref(), &output.text, &given)
+            .map_err(|source| RowError::Marker { place: name.to_owned(), source })?;
+        place.insert("markers".to_owned(), json!(markers));
+        Ok(())
+    })
+}
+
+/// The outputs of a row, in order.
+///
+/// # Errors
+/// The first thing wrong with the row.
+pub fn outputs_of_row(row: &Value, provenance: &Provenance) -> Result<Vec<Output>, RowError> {
+    let mut outputs = Vec::new();
+    each_output(&mut row.clone(), provenance, &mut |_, output, _| {
+        outputs.push(output);
+        Ok(())
+    })?;
+    Ok(outputs)
+}
+
+/// Gives each output of a row with the object it stands in and what that is called.
+fn each_output(
+    row: &mut Value,
+    provenance: &Provenance,
+    take: &mut dyn FnMut(&mut Map<String, Value>, Output, &str) -> Result<(), RowError>,
+) -> Result<(), RowError> {
     let known = provenance.markers(row);
     let Some(object) = row.as_object_mut() else {
         return Err(shape(&format!("expected an object, found {}", short(row))));
     };
     let Some(messages) = object.get_mut("messages") else {
-        let (input, output) = plain_texts(object)?;
-        let markers = of(object, known, (input.as_deref(), &output), annotator, "row")?;
-        object.insert("markers".to_owned(), json!(markers));
-        return Ok(());
+        let (input, text) = plain_texts(object)?;
+        let given = given(object, known)?;
+        return take(object, Output { input, text, given }, "row");
     };
     let Some(messages) = messages.as_array_mut() else {
         return Err(shape("`messages` is no list"));
@@ -61,11 +117,9 @@ pub fn annotate_row(
         match message.get("role").and_then(Value::as_str) {
             Some("input" | "user") => input = Some(content),
             Some("output" | "assistant") => {
-                let place = format!("messages[{index}]");
-                let texts = (input.as_deref(), content.as_str());
-                let markers = of(message, known.clone(), texts, annotator, &place)?;
-                message.insert("markers".to_owned(), json!(markers));
-                input = None;
+                let given = given(message, known.clone())?;
+                let output = Output { input: input.take(), text: content, given };
+                take(message, output, &format!("messages[{index}]"))?;
             }
             _ => {}
         }
@@ -95,13 +149,8 @@ fn plain_texts(row: &Map<String, Value>) -> Result<(Option<String>, String), Row
     }
 }
 
-fn of(
-    place: &Map<String, Value>,
-    known: Markers,
-    (input, output): (Option<&str>, &str),
-    annotator: &Annotator,
-    name: &str,
-) -> Result<Markers, RowError> {
+/// What the data says: the markers of a place, then those of the rules.
+fn given(place: &Map<String, Value>, known: Markers) -> Result<Markers, RowError> {
     let mut given = match place.get("markers") {
         None | Some(Value::Null) => Markers::default(),
         Some(markers) => read(markers)?,
@@ -109,9 +158,7 @@ fn of(
     for (name, value) in known.0 {
         given.0.entry(name).or_insert(value);
     }
-    annotator
-        .annotate(input, output, &given)
-        .map_err(|source| RowError::Marker { place: name.to_owned(), source })
+    Ok(given)
 }
 
 /// Reads markers; a number stands for its text, as rows of others often have them.
@@ -163,6 +210,36 @@ mod tests {
         assert_eq!(markers_of_row(&out).unwrap().len(), 2);
         let keys: Vec<&String> = out.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["id", "messages"]);
+    }
+
+    #[test]
+    fn tags_stand_between_what_is_given_and_what_is_measured() {
+        let annotator = Annotator::new(Taxonomy::built_in());
+        let rules = Provenance::read("[task]\nvalue = \"Rewrite\"", annotator.taxonomy()).unwrap();
+        let mut row = json!({"messages": [
+            {"role": "user", "content": "u"},
+            {"role": "assistant", "content": "1. a\n2. b\n3. c", "markers": {"style": "Formal"}},
+        ]});
+        let outputs = outputs_of_row(&row, &rules).unwrap();
+        assert_eq!(outputs.len(), 1);
+        assert_eq!(json!(outputs[0].given), json!({"style": "Formal", "task": "Rewrite"}));
+        assert_eq!(outputs[0].input.as_deref(), Some("u"));
+        let mut told = Markers::default();
+        for (name, value) in [
+            ("style", "Informal"),
+            ("task", "Translation"),
+            ("domain", "Math"),
+            ("format", "Tabular"),
+        ] {
+            told.set(name, value);
+        }
+        annotate_row_with(&mut row, &annotator, &rules, &[told]).unwrap();
+        let markers = &row["messages"][1]["markers"];
+        for (name, value) in
+            [("style", "Formal"), ("task", "Rewrite"), ("domain", "Math"), ("format", "Tabular")]
+        {
+            assert_eq!(markers[name], value);
+        }
     }
 
     #[test]

@@ -34,7 +34,10 @@ impl std::fmt::Debug for Token {
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
     /// The proxy to go through, as an address; none by default, whatever the environment says.
+    /// This machine itself is reached without it.
     pub proxy: Option<String>,
+    /// Hosts that are reached without the proxy.
+    pub no_proxy: Vec<String>,
     /// Longest time to find and reach a server.
     pub connect: Duration,
     /// Longest silence in the middle of an answer.
@@ -47,6 +50,7 @@ impl Default for ClientSettings {
     fn default() -> Self {
         ClientSettings {
             proxy: None,
+            no_proxy: Vec::new(),
             connect: Duration::from_secs(20),
             stall: Duration::from_secs(60),
             retry: Retry::default(),
@@ -97,8 +101,8 @@ impl Client {
     /// # Errors
     /// [`NetError::Address`] for a proxy that is none.
     pub fn new(settings: &ClientSettings) -> Result<Self, NetError> {
-        let proxy = settings.proxy.as_deref().map(ureq::Proxy::new).transpose();
-        let proxy = proxy.map_err(|_| NetError::Address {
+        let proxy = settings.proxy.as_deref().map(|proxy| through(proxy, &settings.no_proxy));
+        let proxy = proxy.transpose().map_err(|_| NetError::Address {
             url: "the proxy".to_owned(),
             problem: "is no address",
             hint: "it reads http://host:port or http://user:password@host:port",
@@ -260,6 +264,20 @@ impl Response {
         let now = seconds_of_date(self.header("date")?)?;
         Some(Duration::from_secs(reset.saturating_sub(now)))
     }
+}
+
+fn through(proxy: &str, without: &[String]) -> Result<ureq::Proxy, ureq::Error> {
+    let read = ureq::Proxy::new(proxy)?;
+    let mut built = ureq::Proxy::builder(read.protocol()).host(read.host()).port(read.port());
+    if let Some(name) = read.username() {
+        built = built.username(name);
+    }
+    if let Some(password) = read.password() {
+        built = built.password(password);
+    }
+    let here = ["localhost", "127.0.0.1", "[::1]"];
+    let without = without.iter().map(String::as_str).chain(here);
+    without.fold(built, ureq::ProxyBuilder::no_proxy).build()
 }
 
 fn denied_hint(status: u16, gated: bool) -> &'static str {

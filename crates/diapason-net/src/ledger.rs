@@ -1,14 +1,14 @@
 //! Answers that were paid for, in a file that survives being killed at any moment.
 //!
 //! One JSON object a line, `{"key": …, "value": …}`, appended and synced before the answer is
-//! used. A line that was cut short, which only the last can be, is dropped when the file is opened
+//! used. Only the places of the answers are held in memory. A line that was cut short, which only the last can be, is dropped when the file is opened
 //! again; its answer was never used.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -56,7 +56,7 @@ pub struct Ledger {
 #[derive(Debug)]
 struct Inside {
     file: File,
-    values: HashMap<String, Value>,
+    places: Places,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -87,19 +87,30 @@ impl Ledger {
             }
             Err(TryLockError::Error(source)) => return Err(failed("lock")(source)),
         }
-        let (values, whole) = read(&mut file, path)?;
+        let (places, whole) = read(&mut file, path)?;
         file.set_len(whole).map_err(failed("repair"))?;
-        Ok(Ledger { path: path.to_owned(), inside: Mutex::new(Inside { file, values }) })
+        Ok(Ledger { path: path.to_owned(), inside: Mutex::new(Inside { file, places }) })
     }
 
     /// The answer to a key.
-    pub fn get(&self, key: &str) -> Option<Value> {
-        self.lock().values.get(key).cloned()
+    ///
+    /// # Errors
+    /// [`LedgerError::Io`].
+    pub fn get(&self, key: &str) -> Result<Option<Value>, LedgerError> {
+        let failed = |source| LedgerError::Io { action: "read", path: self.path.clone(), source };
+        let mut inside = self.lock();
+        let Some((offset, length)) = inside.places.get(key).copied() else { return Ok(None) };
+        let mut text = vec![0; length];
+        inside.file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+        inside.file.read_exact(&mut text).map_err(failed)?;
+        drop(inside);
+        let line: Line = serde_json::from_slice(&text).map_err(|problem| failed(problem.into()))?;
+        Ok(Some(line.value))
     }
 
     /// Whether there is an answer to a key.
     pub fn has(&self, key: &str) -> bool {
-        self.lock().values.contains_key(key)
+        self.lock().places.contains_key(key)
     }
 
     /// Keeps an answer. It is on the disk when this returns.
@@ -119,7 +130,7 @@ impl Ledger {
             let _ = inside.file.set_len(before);
             return Err(failed(source));
         }
-        inside.values.insert(line.key, line.value);
+        inside.places.insert(line.key, (before, text.len()));
         Ok(())
     }
 
@@ -129,18 +140,21 @@ impl Ledger {
     }
 }
 
-/// All whole lines, and how many bytes they are.
-fn read(file: &mut File, path: &Path) -> Result<(HashMap<String, Value>, u64), LedgerError> {
+/// Key → offset and length of its line.
+type Places = HashMap<String, (u64, usize)>;
+
+/// The places of all whole lines, and how many bytes these are.
+fn read(file: &mut File, path: &Path) -> Result<(Places, u64), LedgerError> {
     let failed = |source| LedgerError::Io { action: "read", path: path.to_owned(), source };
     file.seek(SeekFrom::Start(0)).map_err(failed)?;
     let mut reader = BufReader::with_capacity(1 << 20, file);
-    let (mut values, mut whole, mut line) = (HashMap::new(), 0, 0);
+    let (mut places, mut whole, mut line) = (Places::new(), 0, 0);
     let mut text = Vec::new();
     loop {
         text.clear();
         let length = reader.read_until(b'\n', &mut text).map_err(failed)?;
         if length == 0 || text.last() != Some(&b'\n') {
-            return Ok((values, whole));
+            return Ok((places, whole));
         }
         line += 1;
         let read: Line = serde_json::from_slice(&text).map_err(|problem| LedgerError::Damaged {
@@ -148,7 +162,7 @@ fn read(file: &mut File, path: &Path) -> Result<(HashMap<String, Value>, u64), L
             line,
             problem: problem.to_string(),
         })?;
-        values.insert(read.key, read.value);
+        places.insert(read.key, (whole, length));
         whole += length as u64;
     }
 }
@@ -179,7 +193,7 @@ mod tests {
             assert_eq!(held, lines, "cut at byte {length}");
             ledger.put("more", json!("ü\n")).unwrap();
             drop(ledger);
-            assert_eq!(Ledger::open(&path).unwrap().get("more"), Some(json!("ü\n")));
+            assert_eq!(Ledger::open(&path).unwrap().get("more").unwrap(), Some(json!("ü\n")));
         }
     }
 
