@@ -14,10 +14,12 @@
 //! member = "*.jsonl"                       # of the archive
 //! unique = ["id"]                          # a second row of the same id is an error
 //! ```
-//! A `*` stands for any part of one file or folder name. All files that match make one table;
+//! How the files are had stands in the section `[fetch]`: [`origin`](mod@crate::origin). A `*` stands for any part of one file or folder name. All files that match make one table;
 //! its columns `file` and `folder` say which file a row came from.
 
 use crate::DataError;
+use crate::origin::{Origin, Section};
+use crate::spec::Place;
 use crate::table::TableSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,6 +53,8 @@ pub struct Source {
     pub locator: String,
     /// How the files are had.
     pub access: Access,
+    /// How the files are had.
+    pub origin: Origin,
     /// Its folder in the data folder.
     pub(crate) folder: String,
     /// Its tables by name.
@@ -66,6 +70,7 @@ struct SourceFile {
     locator: String,
     access: Access,
     folder: Option<String>,
+    fetch: Option<Section>,
     #[serde(default)]
     tables: BTreeMap<String, TableSpec>,
 }
@@ -74,6 +79,12 @@ impl Source {
     /// Reads a source file called `name`.toml.
     pub(crate) fn parse(name: &str, file: &str, text: &str) -> Result<Source, DataError> {
         let read: SourceFile = crate::spec::parse(file, text)?;
+        let section = Place::at(file, text, text.find("[fetch").unwrap_or(0));
+        let origin = match (read.fetch, read.access) {
+            (Some(fetch), _) => fetch.origin(&section)?,
+            (None, Access::Synthetic) => Origin::None,
+            (None, _) => Origin::ByHand { steps: Vec::new() },
+        };
         Ok(Source {
             name: name.to_owned(),
             title: read.title,
@@ -81,6 +92,7 @@ impl Source {
             licence: read.licence,
             locator: read.locator,
             access: read.access,
+            origin,
             folder: read.folder.unwrap_or_else(|| name.to_owned()),
             tables: read.tables.into_iter().collect(),
         })
