@@ -1,10 +1,18 @@
 //! The command line. Each verb's `--help` ends with an example.
 
+mod fetch;
+mod levers;
 mod mark;
 mod model;
+mod suite;
+mod tagger;
 
-pub(crate) use mark::{AnnotateArgs, MarkArgs, MarkVerb, TaxonomyArgs};
+pub(crate) use fetch::FetchArgs;
+pub(crate) use levers::LeverArgs;
+pub(crate) use mark::{AnnotateArgs, MarkArgs, MarkVerb, PredictArgs, TaxonomyArgs};
 pub(crate) use model::{BlendArgs, ModelVerb};
+pub(crate) use tagger::{EndpointArgs, TaggerPlace};
+pub(crate) use suite::{SuiteSource, SuiteVerb};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -134,84 +142,6 @@ pub(crate) struct TrainArgs {
     pub resume: bool,
 }
 
-/// Where tasks come from.
-#[derive(Debug, Args)]
-pub(crate) struct SuiteSource {
-    /// A folder of your own tasks and sources instead of the built-in suite
-    #[arg(long, value_name = "DIR")]
-    pub suite: Option<PathBuf>,
-    /// The folder of raw data files
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-}
-
-/// Verbs of `suite`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum SuiteVerb {
-    /// List the tasks
-    #[command(after_help = "Example:\n  diapason suite ls --json")]
-    Ls {
-        /// Where tasks come from.
-        #[command(flatten)]
-        source: SuiteSource,
-        /// A JSON list
-        #[arg(long)]
-        json: bool,
-        /// A page in Markdown with an example of every task, from the files in `--data`
-        #[arg(long, conflicts_with = "json")]
-        markdown: bool,
-    },
-    /// Print one task with its first episode rendered, learned spans marked
-    #[command(after_help = "Example:\n  diapason suite show coinflip")]
-    Show {
-        /// Name of the task
-        task: String,
-        /// Where tasks come from.
-        #[command(flatten)]
-        source: SuiteSource,
-        /// Seed of the episode
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-    },
-    /// Say for every task whether it can be built, and if not which file is missing
-    #[command(after_help = "Example:\n  diapason suite check --data ../shared/data")]
-    Check {
-        /// Where tasks come from.
-        #[command(flatten)]
-        source: SuiteSource,
-        /// A JSON list
-        #[arg(long)]
-        json: bool,
-    },
-    /// Write episodes
-    #[command(
-        after_help = "Example:\n  diapason suite build --data ../shared/data --tasks 'polis_*' --out /tmp/episodes"
-    )]
-    Build {
-        /// Where tasks come from.
-        #[command(flatten)]
-        source: SuiteSource,
-        /// The folder to write
-        #[arg(long)]
-        out: PathBuf,
-        /// Which tasks, as a glob over names
-        #[arg(long, default_value = "*")]
-        tasks: String,
-        /// Only one split
-        #[arg(long, value_parser = ["train", "test"])]
-        split: Option<String>,
-        /// Seed of all draws
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-        /// File format
-        #[arg(long, value_parser = ["jsonl", "parquet"], default_value = "jsonl")]
-        format: String,
-        /// At most this many episodes a task
-        #[arg(long)]
-        limit: Option<usize>,
-    },
-}
-
 /// A prompt in the roles of an episode.
 #[derive(Debug, Args)]
 pub(crate) struct PromptArgs {
@@ -238,6 +168,9 @@ pub(crate) struct SampleArgs {
     /// The prompt.
     #[command(flatten)]
     pub prompt: PromptArgs,
+    /// Levers.
+    #[command(flatten)]
+    pub levers: LeverArgs,
     /// Number of draws
     #[arg(short, default_value_t = 1)]
     pub n: usize,
@@ -350,6 +283,34 @@ pub(crate) enum BenchVerb {
     /// Draws of one prompt
     #[command(after_help = "Example:\n  diapason bench sample")]
     Sample(BenchArgs),
+    /// From the raw files of a task to packed sequences
+    #[command(
+        after_help = "Example:\n  diapason bench pack --task polis_vote --data ../shared/data --tokenizer DIR"
+    )]
+    Pack(PackArgs),
+}
+
+/// Arguments of `bench pack`.
+#[derive(Debug, Args)]
+pub(crate) struct PackArgs {
+    /// Where tasks come from.
+    #[command(flatten)]
+    pub source: SuiteSource,
+    /// Name of the task
+    #[arg(long)]
+    pub task: String,
+    /// Folder of a tokenizer
+    #[arg(long)]
+    pub tokenizer: PathBuf,
+    /// Template of the rendering
+    #[arg(long, default_value = "chat")]
+    pub template: String,
+    /// Longest sequence in tokens, and tokens of a pack
+    #[arg(long, default_value_t = 1024)]
+    pub max_sequence_tokens: usize,
+    /// JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `doctor`.

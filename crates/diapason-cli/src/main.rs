@@ -4,6 +4,8 @@ mod args;
 mod commands;
 mod console;
 mod evaluate;
+mod leakage;
+mod levers;
 mod pipeline;
 mod settings;
 

@@ -19,7 +19,10 @@ fn rule(suite: &Suite, task: &Task, data: &Path) -> Option<(Check, Vec<String>)>
     }
     let episodes = built.unwrap();
     let shows = |episode: &&Episode| !episode.turns.is_empty();
-    let episode = episodes.iter().find(shows).unwrap();
+    let Some(episode) = episodes.iter().find(shows) else {
+        assert!(task.name.starts_with("noveltybench"), "{} shows no example", task.name);
+        return None;
+    };
     let Goal::Valid(check) = &episode.query.as_ref().unwrap().goal else {
         panic!("{} has no rule", task.name)
     };

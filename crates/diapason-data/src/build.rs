@@ -5,12 +5,14 @@
 //! one unit; in chunk mode its chunks, which share no row, are then units of their own.
 
 mod rows;
+mod steer;
+mod units;
 
-use crate::synthetic::geometric_plus_poisson;
+use crate::synthetic::{Parameters, Process};
 use crate::table::Database;
 use crate::task::{Content, Part, Sql, Valid};
 use crate::wording::Wording;
-use crate::{DataError, Family, Length, Mode, Sampling, Source, Task};
+use crate::{DataError, Family, Source, Task};
 use diapason_flow::{Check, Episode, Goal, Query, Stream, Streams, Turn};
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -31,6 +33,25 @@ pub struct BuildSettings {
     /// Number of the first synthetic episode: other numbers are other instances, so an evaluation
     /// begins where no training reached.
     pub first_episode: u64,
+    /// What it may take of the machine; changes no episode.
+    #[serde(skip)]
+    pub limits: Limits,
+}
+
+/// What a build may take of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Threads that make episodes from rows.
+    pub threads: usize,
+    /// Memory for the tables of a task; what is more spills to temporary files. Episodes in the
+    /// making take some ten MiB beside it, and a unit of rows is held as a whole.
+    pub memory_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { threads: 1, memory_bytes: 256 << 20 }
+    }
 }
 
 impl Default for BuildSettings {
@@ -40,6 +61,7 @@ impl Default for BuildSettings {
             max_episodes: None,
             max_turns: None,
             first_episode: 0,
+            limits: Limits::default(),
         }
     }
 }
@@ -53,46 +75,52 @@ pub(crate) struct Builder<'suite> {
     pub streams: &'suite Streams,
 }
 
-/// The rows of one episode to be.
-struct Plan {
-    unit: usize,
-    /// What makes it differ from the other episodes of its unit.
-    label: String,
-    rows: Vec<usize>,
-}
-
 impl Builder<'_> {
-    pub(crate) fn build(&self) -> Result<Vec<Episode>, DataError> {
+    /// All episodes, in batches in their order, each through `map` on one of the threads.
+    pub(crate) fn each<T: Send>(
+        &self,
+        map: &(impl Fn(Episode) -> T + Sync),
+        take: &mut dyn FnMut(Vec<T>) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let marked = |mut episode: Episode| {
+            for turn in &mut episode.turns {
+                turn.markers.clone_from(&self.task.markers);
+            }
+            map(episode)
+        };
+        match &self.task.content {
+            // A cap on the whole task needs all of its episodes at once; there are few then.
+            Content::Tables { tables, parts }
+                if self.task.family == Family::Steer && self.settings.max_episodes.is_none() =>
+            {
+                let database = self.database(tables)?;
+                parts.iter().try_for_each(|part| self.steer(&database, part, &marked, take))
+            }
+            _ => take(self.in_order(self.all()?, &marked)),
+        }
+    }
+
+    fn all(&self) -> Result<Vec<Episode>, DataError> {
         match &self.task.content {
             Content::Tables { tables, parts } => {
                 let database = self.database(tables)?;
                 let mut episodes = Vec::new();
                 for part in parts {
-                    episodes.extend(match self.task.family {
-                        Family::Align => self.align(&database, part)?,
-                        _ => self.steer(&database, part)?,
-                    });
+                    match self.task.family {
+                        Family::Align => episodes.extend(self.align(&database, part)?),
+                        _ => self.steer(&database, part, &|episode| episode, &mut |batch| {
+                            episodes.extend(batch);
+                            Ok(())
+                        })?,
+                    }
                 }
                 Ok(self.capped(episodes, self.settings.max_episodes, ""))
             }
             Content::Process { process, parameters, episodes } => {
-                let mut parameters = parameters.clone();
-                parameters.described = match self.task.family {
-                    Family::Steer => self.settings.description_probability,
-                    _ => 1.0,
-                };
-                // An episode depends on its number only, so the first ones are as good as any.
-                let count =
-                    self.settings.max_episodes.map_or(*episodes, |most| most.min(*episodes));
-                let path = self.task.path();
-                let first = self.settings.first_episode;
-                let mut built: Vec<Episode> = (first..first + count as u64)
-                    .map(|index| process.episode(&path, &parameters, self.streams, index))
-                    .collect();
-                for episode in built.iter_mut().filter(|episode| episode.query.is_none()) {
-                    episode.turns.truncate(self.settings.max_turns.unwrap_or(usize::MAX));
-                }
-                Ok(built)
+                Ok(self.process(process, parameters, *episodes))
+            }
+            Content::Prompts { tables, sql, check } => {
+                self.prompts(&self.database(tables)?, sql, check)
             }
             Content::Cover { descriptions, examples, valid, tables } => {
                 let check = match valid {
@@ -106,101 +134,61 @@ impl Builder<'_> {
         }
     }
 
+    fn process(&self, process: &Process, parameters: &Parameters, episodes: usize) -> Vec<Episode> {
+        let mut parameters = parameters.clone();
+        parameters.described = match self.task.family {
+            Family::Steer => self.settings.description_probability,
+            _ => 1.0,
+        };
+        // An episode depends on its number only, so the first ones are as good as any.
+        let count = self.settings.max_episodes.map_or(episodes, |most| most.min(episodes));
+        let path = self.task.path();
+        let first = self.settings.first_episode;
+        let numbers: Vec<u64> = (first..first + count as u64).collect();
+        self.in_order(numbers, &|index| {
+            let mut episode = process.episode(&path, &parameters, self.streams, index);
+            if episode.query.is_none() {
+                episode.turns.truncate(self.settings.max_turns.unwrap_or(usize::MAX));
+            }
+            episode
+        })
+    }
+
     fn database(&self, tables: &[String]) -> Result<Database, DataError> {
-        let mut database = Database::open(self.streams.within(&self.task.path()).within("sql"))?;
+        let streams = self.streams.within(&self.task.path()).within("sql");
+        let mut database = Database::open(streams, self.settings.limits.memory_bytes)?;
         // Tasks without files read no folder.
-        let folder = self.data.unwrap_or(Path::new("")).join(&self.source.folder);
+        let folder = self.source.place(self.data).unwrap_or_default();
         for (name, spec) in self.source.tables.iter().filter(|(name, _)| tables.contains(name)) {
             database.load(name, spec, &folder)?;
         }
         Ok(database)
     }
 
-    fn steer(&self, database: &Database, part: &Part) -> Result<Vec<Episode>, DataError> {
-        let mut rows = Rows::read(database, &part.sql, &part.descriptions)?;
-        let sampling = &part.sampling;
-        rows.units.truncate(sampling.max_units.unwrap_or(usize::MAX));
-        let streams = self.streams.within(&self.task.path()).within(&part.name);
-        let mut plans = Vec::new();
-        for (index, unit) in rows.units.iter().enumerate() {
-            let streams = streams.within(&unit.name);
-            self.plan(sampling, index, unit.turns.len(), &streams, &mut plans);
-        }
-        let plans = self.capped(plans, sampling.max_episodes, &part.name);
-        let plans = self.capped(plans, self.settings.max_episodes, &part.name);
-        let one_table = rows.one_table;
-        let episode = |plan: Plan| {
-            let unit = &rows.units[plan.unit];
-            let mut name = unit.name.clone();
-            if one_table && sampling.mode == Mode::Chunk {
-                let chunk = plan.label.split('/').next().unwrap_or_default();
-                name = if name.is_empty() { chunk.to_owned() } else { format!("{name} {chunk}") };
-            }
-            let mut episode = Episode::new(self.task.path(), joined(&part.name, &name));
-            let mut stream = streams.within(&unit.name).within(&plan.label).stream("words", 0);
-            if stream.random_bool(self.settings.description_probability) {
-                episode.description = words(&part.descriptions, &rows, unit, &mut stream);
-            }
-            episode.turns = plan.rows.iter().map(|row| unit.turns[*row].clone()).collect();
-            episode
-        };
-        Ok(plans.into_iter().map(episode).collect())
-    }
-
-    /// The episodes of one unit with `count` rows.
-    fn plan(
+    /// Maps in order, on the threads of the settings.
+    fn in_order<A: Send, B: Send>(
         &self,
-        sampling: &Sampling,
-        unit: usize,
-        count: usize,
-        streams: &Streams,
-        plans: &mut Vec<Plan>,
-    ) {
-        let most = self.settings.max_turns.unwrap_or(usize::MAX).max(1);
-        let shortest = sampling.min_turns.min(most);
-        let length = |stream: &mut Stream| match sampling.length {
-            Length::All => count.min(most),
-            Length::Fixed(length) => length.min(most),
-            Length::GeometricPoisson(mean) => {
-                (geometric_plus_poisson(mean as f64, stream) as usize).min(most)
-            }
-        };
-        let mut keep = |label: String, rows: &[usize]| {
-            if !rows.is_empty() && rows.len() >= shortest {
-                plans.push(Plan { unit, label, rows: rows.to_vec() });
-            }
-        };
-        let mut order: Vec<usize> = (0..count).collect();
-        match sampling.mode {
-            Mode::Draw => {
-                for draw in 0..sampling.per_unit {
-                    let mut stream = streams.stream("rows", draw as u64);
-                    let length = length(&mut stream).min(count);
-                    order.shuffle(&mut stream);
-                    keep(format!("draw {draw}"), &order[..length]);
-                }
-            }
-            Mode::Chunk => {
-                let mut stream = streams.stream("rows", 0);
-                order.shuffle(&mut stream);
-                let mut rest = order.as_slice();
-                for chunk in 0.. {
-                    if rest.is_empty() {
-                        break;
-                    }
-                    let (head, tail) = rest.split_at(length(&mut stream).clamp(1, rest.len()));
-                    rest = tail;
-                    for permutation in 0..sampling.permutations {
-                        let mut rows = head.to_vec();
-                        if permutation > 0 {
-                            let name = format!("permutation {permutation}");
-                            rows.shuffle(&mut streams.stream(&name, chunk));
-                        }
-                        keep(format!("chunk {chunk}/{permutation}"), &rows);
-                    }
-                }
-            }
+        mut items: Vec<A>,
+        map: &(impl Fn(A) -> B + Sync),
+    ) -> Vec<B> {
+        let threads = self.settings.limits.threads.max(1);
+        let size = items.len().div_ceil(threads);
+        if threads == 1 || size == 0 {
+            return items.into_iter().map(map).collect();
         }
+        let mut parts = Vec::with_capacity(threads);
+        while !items.is_empty() {
+            let rest = items.split_off(size.min(items.len()));
+            parts.push(std::mem::replace(&mut items, rest));
+        }
+        std::thread::scope(|scope| {
+            let run = |part: Vec<A>| move || part.into_iter().map(map).collect::<Vec<B>>();
+            let running: Vec<_> = parts.into_iter().map(|part| scope.spawn(run(part))).collect();
+            let joined = running
+                .into_iter()
+                .map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            joined.flatten().collect()
+        })
     }
 
     fn align(&self, database: &Database, part: &Part) -> Result<Vec<Episode>, DataError> {
@@ -214,7 +202,7 @@ impl Builder<'_> {
             let number = asked.entry(question.name.as_str()).or_insert(0u64);
             let mut stream = streams.within(&question.name).stream("words", *number);
             *number += 1;
-            episode.description = words(&part.descriptions, &rows, question, &mut stream);
+            episode.description = words(&part.descriptions, &rows.variables, question, &mut stream);
             episode.query.clone_from(&question.query);
             episodes.push(episode);
         }
@@ -252,6 +240,22 @@ impl Builder<'_> {
         Ok(self.capped(ways, self.settings.max_episodes, ""))
     }
 
+    /// A prompt a row, each a unit of its own.
+    fn prompts(
+        &self,
+        database: &Database,
+        sql: &Sql,
+        check: &Check,
+    ) -> Result<Vec<Episode>, DataError> {
+        let prompts = rows::prompts(database, sql)?;
+        let episode = |(unit, description): (String, String)| Episode {
+            description: Some(description),
+            query: Some(Query { input: None, goal: Goal::Valid(check.clone()) }),
+            ..Episode::new(self.task.path(), unit)
+        };
+        Ok(self.capped(prompts.into_iter().map(episode).collect(), self.settings.max_episodes, ""))
+    }
+
     fn valid_list(
         &self,
         database: &Database,
@@ -286,12 +290,12 @@ impl Builder<'_> {
 /// One of the wordings whose variables the unit has.
 fn words(
     descriptions: &[Wording],
-    rows: &Rows,
+    variables: &[String],
     unit: &Unit,
     stream: &mut Stream,
 ) -> Option<String> {
     let value = |name: &str| {
-        let index = rows.variables.iter().position(|variable| variable == name)?;
+        let index = variables.iter().position(|variable| variable == name)?;
         unit.values[index].as_deref()
     };
     let mut filled: Vec<String> =

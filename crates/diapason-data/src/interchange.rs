@@ -4,9 +4,9 @@
 //! shape differs from row to row. What others write in the shapes of
 //! [`diapason_flow::episode_from_json`] is read from either.
 
-use crate::DataError;
 use crate::table::parquet::each_row;
-use diapason_flow::{Episode, episode_from_json, episode_to_json, write_atomically};
+use crate::{BuildSettings, DataError, Suite, Task};
+use diapason_flow::{Episode, Streams, episode_from_json, episode_to_json, write_atomically};
 use parquet::basic::Compression;
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType};
 use parquet::errors::ParquetError;
@@ -16,7 +16,7 @@ use parquet::schema::parser::parse_message_type;
 use serde_json::Value;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Rows of one Parquet row group.
 const GROUP_ROWS: usize = 10_000;
@@ -79,28 +79,121 @@ pub fn read_episodes(path: &Path) -> Result<Vec<Episode>, DataError> {
 pub fn write_episodes(path: &Path, episodes: &[Episode]) -> Result<(), DataError> {
     let write = |out: &mut dyn Write| {
         if is_parquet(path) {
-            write_parquet(out, episodes).map_err(io::Error::other)
+            let mut writer = ParquetWriter::new()?;
+            episodes.chunks(GROUP_ROWS).try_for_each(|rows| writer.group(out, rows))?;
+            writer.finish(out)
         } else {
-            write_lines(out, episodes)
+            episodes.iter().try_for_each(|episode| out.write_all(&line(episode)))
         }
     };
-    write_atomically(path, write).map_err(|source| DataError::Io {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    })
+    write_atomically(path, write).map_err(|source| write_error(path, source))
+}
+
+/// What a file of episodes holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Number of episodes.
+    pub episodes: usize,
+    /// Their turns.
+    pub turns: usize,
+}
+
+impl Suite {
+    /// Builds a task into a file, as [`write_episodes`] would write what [`Suite::build`] gives, with
+    /// no more of it in memory than a batch.
+    ///
+    /// # Errors
+    /// Those of `build`, or of writing; the file is then as it was before.
+    pub fn build_file(
+        &self,
+        task: &Task,
+        data: Option<&Path>,
+        settings: (&BuildSettings, &Streams),
+        path: &Path,
+    ) -> Result<Written, DataError> {
+        let mut written = Written::default();
+        let mut mistake = None;
+        let result = write_atomically(path, |out| {
+            let from = (task, data, settings);
+            let built = if is_parquet(path) {
+                self.write_groups(from, path, out)
+            } else {
+                self.write_lines(from, path, out)
+            };
+            // Only errors of the system fit through here.
+            written = built.map_err(|problem| {
+                mistake = Some(problem);
+                io::Error::other("the task cannot be built")
+            })?;
+            Ok(())
+        });
+        match (result, mistake) {
+            (Ok(()), _) => Ok(written),
+            (Err(_), Some(mistake)) => Err(mistake),
+            (Err(source), None) => Err(write_error(path, source)),
+        }
+    }
+
+    fn write_lines(
+        &self,
+        (task, data, settings): Ingredients<'_>,
+        path: &Path,
+        out: &mut dyn Write,
+    ) -> Result<Written, DataError> {
+        let mut turns = 0;
+        let map = |episode: Episode| (episode.turns.len(), line(&episode));
+        let episodes = self.each(task, data, settings, &map, &mut |batch| {
+            turns += batch.iter().map(|(turns, _)| turns).sum::<usize>();
+            let written = batch.iter().try_for_each(|(_, line)| out.write_all(line));
+            written.map_err(|source| write_error(path, source))
+        })?;
+        Ok(Written { episodes, turns })
+    }
+
+    fn write_groups(
+        &self,
+        (task, data, settings): Ingredients<'_>,
+        path: &Path,
+        out: &mut dyn Write,
+    ) -> Result<Written, DataError> {
+        let io_error = |source| write_error(path, source);
+        let mut writer = ParquetWriter::new().map_err(io_error)?;
+        let mut waiting: Vec<Episode> = Vec::new();
+        let mut turns = 0;
+        let episodes = self.each(task, data, settings, &|episode| episode, &mut |batch| {
+            turns += batch.iter().map(|episode| episode.turns.len()).sum::<usize>();
+            waiting.extend(batch);
+            while waiting.len() >= GROUP_ROWS {
+                let rest = waiting.split_off(GROUP_ROWS);
+                writer.group(out, &waiting).map_err(io_error)?;
+                waiting = rest;
+            }
+            Ok(())
+        })?;
+        if !waiting.is_empty() {
+            writer.group(out, &waiting).map_err(io_error)?;
+        }
+        writer.finish(out).map_err(io_error)?;
+        Ok(Written { episodes, turns })
+    }
+}
+
+/// What a task is built from.
+type Ingredients<'a> = (&'a Task, Option<&'a Path>, (&'a BuildSettings, &'a Streams));
+
+fn write_error(path: &Path, source: io::Error) -> DataError {
+    DataError::Io { action: "write", path: path.to_owned(), source }
 }
 
 fn is_parquet(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"))
 }
 
-fn write_lines(out: &mut dyn Write, episodes: &[Episode]) -> io::Result<()> {
-    for episode in episodes {
-        serde_json::to_writer(&mut *out, &episode_to_json(episode))?;
-        out.write_all(b"\n")?;
-    }
-    Ok(())
+/// An episode as a line of JSON with its line end.
+fn line(episode: &Episode) -> Vec<u8> {
+    let mut line = episode_to_json(episode).to_string().into_bytes();
+    line.push(b'\n');
+    line
 }
 
 /// A Parquet row with its JSON texts read.
@@ -146,7 +239,7 @@ impl<T> Column<T> {
 
     fn write<D: DataType<T = T>>(
         &self,
-        group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+        group: &mut SerializedRowGroupWriter<'_, Sink>,
     ) -> Result<(), ParquetError> {
         let Some(mut column) = group.next_column()? else {
             return Err(ParquetError::General("the schema has fewer columns".into()));
@@ -160,21 +253,56 @@ impl<T> Column<T> {
     }
 }
 
-fn write_parquet(out: &mut dyn Write, episodes: &[Episode]) -> Result<(), ParquetError> {
-    let schema = Arc::new(parse_message_type(SCHEMA)?);
-    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-    // The writer wants a sized, sendable sink, which memory is and `out` is not.
-    let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?;
-    for rows in episodes.chunks(GROUP_ROWS) {
-        write_group(&mut file, rows)?;
+/// Bytes on their way to a file, shared with a writer that wants to own where it writes.
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Sink {
+    fn drain(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
-    out.write_all(&file.into_inner()?)?;
-    Ok(())
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A Parquet file in the making, of which no more than a group of rows is in memory.
+struct ParquetWriter {
+    file: SerializedFileWriter<Sink>,
+    sink: Sink,
+}
+
+impl ParquetWriter {
+    fn new() -> io::Result<Self> {
+        let schema = Arc::new(parse_message_type(SCHEMA).map_err(io::Error::other)?);
+        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+        let sink = Sink::default();
+        let file = SerializedFileWriter::new(sink.clone(), schema, Arc::new(properties))
+            .map_err(io::Error::other)?;
+        Ok(ParquetWriter { file, sink })
+    }
+
+    fn group(&mut self, out: &mut dyn Write, rows: &[Episode]) -> io::Result<()> {
+        write_group(&mut self.file, rows).map_err(io::Error::other)?;
+        out.write_all(&self.sink.drain())
+    }
+
+    fn finish(self, out: &mut dyn Write) -> io::Result<()> {
+        self.file.close().map_err(io::Error::other)?;
+        out.write_all(&self.sink.drain())
+    }
 }
 
 /// Columns in the order of [`SCHEMA`].
 fn write_group(
-    file: &mut SerializedFileWriter<Vec<u8>>,
+    file: &mut SerializedFileWriter<Sink>,
     episodes: &[Episode],
 ) -> Result<(), ParquetError> {
     let text = |value: &Value| value.as_str().map(ByteArray::from);

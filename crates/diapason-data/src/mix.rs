@@ -26,7 +26,9 @@ pub struct MixSettings {
     pub max_repeats: usize,
     /// Factors by pattern of the task name, multiplied where several match.
     pub factors: BTreeMap<String, f64>,
-    /// Whether the order is shuffled; otherwise task after task.
+    /// Whether the order is shuffled; otherwise task after task. In a recipe it is
+    /// `data.shuffle` that says so.
+    #[serde(skip)]
     pub shuffle: bool,
 }
 

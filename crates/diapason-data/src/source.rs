@@ -23,6 +23,7 @@ use crate::spec::Place;
 use crate::table::TableSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// How the files of a source are had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +58,8 @@ pub struct Source {
     pub origin: Origin,
     /// Its folder in the data folder.
     pub(crate) folder: String,
+    /// Where its files lie if not in the data folder: beside the task that brings them.
+    pub(crate) beside: Option<PathBuf>,
     /// Its tables by name.
     pub(crate) tables: Vec<(String, TableSpec)>,
 }
@@ -94,7 +97,45 @@ impl Source {
             access: read.access,
             origin,
             folder: read.folder.unwrap_or_else(|| name.to_owned()),
+            beside: None,
             tables: read.tables.into_iter().collect(),
         })
     }
+
+    /// The source of a task in the folder `beside` that names none: its own file, if it has one,
+    /// as a table called as the file is.
+    pub(crate) fn own(file: Option<&str>, beside: &Path) -> Source {
+        let tables = file.map(|file| (table_name(file).to_owned(), TableSpec::at(file)));
+        Source {
+            name: file.unwrap_or("own").to_owned(),
+            title: format!("The file {}", file.unwrap_or("of the task")),
+            citation: "your own".to_owned(),
+            licence: "your own".to_owned(),
+            locator: format!("beside its task, in `{}`", beside.display()),
+            access: Access::Manual,
+            origin: Origin::None,
+            folder: String::new(),
+            beside: Some(beside.to_owned()),
+            tables: tables.into_iter().collect(),
+        }
+    }
+
+    /// The folder of its files, if a data folder is known or not needed.
+    pub fn place(&self, data: Option<&Path>) -> Option<PathBuf> {
+        self.beside.clone().or_else(|| data.map(|data| data.join(&self.folder)))
+    }
+
+    /// How people are told of one of its files.
+    pub(crate) fn shown(&self, pattern: &str) -> String {
+        match &self.beside {
+            Some(beside) => beside.join(pattern).display().to_string(),
+            None => format!("{}/{pattern}", self.folder),
+        }
+    }
+}
+
+/// What the table of a file is called: `lunch` of `my/lunch.csv.gz`.
+pub(crate) fn table_name(file: &str) -> &str {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    name.split('.').next().unwrap_or(name)
 }

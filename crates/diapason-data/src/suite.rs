@@ -23,6 +23,11 @@ pub struct Suite {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum Status {
+    /// The task or its files are wrong.
+    Broken {
+        /// What is wrong and where.
+        error: String,
+    },
     /// All files are there.
     Ready {
         /// How many episodes the default settings give; another seed may give slightly others.
@@ -49,20 +54,38 @@ pub struct MissingFile {
 impl Suite {
     /// The suite of the binary.
     pub fn embedded() -> Result<Suite, DataError> {
-        Suite::read(EMBEDDED.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())))
+        let files = EMBEDDED.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+        let (suite, mistakes) = Suite::read(files);
+        mistakes.into_iter().next().map_or(Ok(suite), |(_, mistake)| Err(mistake))
     }
 
-    /// The suite of a folder with `tasks/*.toml` and `sources/*.toml`. Its tasks can also use the
-    /// embedded sources.
+    /// The suite of a folder: `tasks/*.toml` and perhaps `sources/*.toml`, or task files in the
+    /// folder itself. Its tasks can also use the embedded sources.
+    ///
+    /// # Errors
+    /// The first mistake in any of its files.
     pub fn load(folder: &Path) -> Result<Suite, DataError> {
+        let (suite, mistakes) = Suite::survey(folder)?;
+        mistakes.into_iter().next().map_or(Ok(suite), |(_, mistake)| Err(mistake))
+    }
+
+    /// What can be read of a folder's suite, and the mistake of every file that cannot, by the
+    /// name of its task; a source's mistake stands under `sources/<name>`.
+    ///
+    /// # Errors
+    /// A folder or file that the system does not give.
+    pub fn survey(folder: &Path) -> Result<(Suite, Vec<(String, DataError)>), DataError> {
         let mut files = Vec::new();
         for part in ["sources", "tasks"] {
             let read = |path: &Path| {
                 std::fs::read_to_string(path).map_err(|source| io_error(path, source))
             };
-            let place = folder.join(part);
-            if part == "sources" && !place.exists() {
-                continue;
+            let mut place = folder.join(part);
+            if !place.exists() {
+                if part == "sources" {
+                    continue;
+                }
+                folder.clone_into(&mut place);
             }
             let entries = std::fs::read_dir(&place).map_err(|source| io_error(&place, source))?;
             let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
@@ -82,33 +105,54 @@ impl Suite {
             .iter()
             .filter(|(path, _)| is_source(path) && !own.iter().any(|own| own == stem(path)))
             .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
-        Suite::read(ours.chain(files))
+        Ok(Suite::read(ours.chain(files)))
     }
 
     /// Reads `(path, text)` pairs; a path says by its last folder what the file is.
-    fn read(files: impl Iterator<Item = (String, String)>) -> Result<Suite, DataError> {
+    fn read(files: impl Iterator<Item = (String, String)>) -> (Suite, Vec<(String, DataError)>) {
+        let mut suite = Suite { tasks: Vec::new(), sources: Vec::new() };
+        let mut mistakes = Vec::new();
         let (sources, tasks): (Vec<_>, Vec<_>) =
             files.partition(|(path, _)| part_of(path) == "sources");
-        let sources = sources
-            .iter()
-            .map(|(path, text)| Source::parse(stem(path), path, text))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut read: Vec<Task> = Vec::new();
+        for (path, text) in &sources {
+            match Source::parse(stem(path), path, text) {
+                Ok(source) => suite.sources.push(source),
+                Err(mistake) => mistakes.push((format!("sources/{}", stem(path)), mistake)),
+            }
+        }
+        let broken = mistakes.len();
         let mut places: HashMap<String, String> = HashMap::new();
         for (path, text) in &tasks {
-            let task = Task::parse(path, text, &sources)?;
+            let (task, own) = match Task::parse(path, text, &suite.sources) {
+                Ok(read) => read,
+                Err(mistake) => {
+                    let of_source = broken_source(text, &mistakes[..broken]);
+                    let mistake = of_source.map_or(mistake, |source| DataError::Suite {
+                        file: path.clone(),
+                        line: 1,
+                        problem: format!("its source `{source}` cannot be read"),
+                        hint: format!("mend sources/{source}.toml first"),
+                    });
+                    mistakes.push((stem(path).to_owned(), mistake));
+                    continue;
+                }
+            };
             if let Some(other) = places.insert(task.name.clone(), path.clone()) {
-                return Err(DataError::Suite {
+                let mistake = DataError::Suite {
                     file: path.clone(),
                     line: 1,
                     problem: format!("a second task is called `{}`", task.name),
                     hint: format!("the first is {other}; names are unique"),
-                });
+                };
+                mistakes.push((stem(path).to_owned(), mistake));
+                continue;
             }
-            read.push(task);
+            let known = |own: &Source| suite.sources.iter().any(|source| source.name == own.name);
+            suite.sources.extend(own.filter(|own| !known(own)));
+            suite.tasks.push(task);
         }
-        read.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok(Suite { tasks: read, sources })
+        suite.tasks.sort_by(|one, other| one.name.cmp(&other.name));
+        (suite, mistakes)
     }
 
     /// All tasks by name.
@@ -152,23 +196,20 @@ impl Suite {
             .expect("a task is only read if its source exists")
     }
 
-    /// Whether a task can be built from a data folder, and how many episodes it then gives.
-    pub fn check(&self, task: &Task, data: Option<&Path>) -> Result<Status, DataError> {
-        let missing = self.missing(task, data);
-        if !missing.is_empty() {
-            return Ok(Status::Missing { missing });
-        }
+    /// Whether a task can be built from a data folder, and how many episodes it then gives. Tries
+    /// it: who builds the task anyway need not ask first.
+    pub fn check(&self, task: &Task, data: Option<&Path>) -> Status {
         // A process makes as many as its task says; the ideal observer makes that slow to try.
-        let episodes = match &task.content {
-            Content::Process { episodes, .. } => *episodes,
-            _ => match self.build(task, data, &BuildSettings::default(), &Streams::new(0)) {
-                Ok(episodes) => episodes.len(),
-                // A few rows of a table are files all the same.
-                Err(DataError::NoEpisodes { .. }) => 0,
-                Err(other) => return Err(other),
-            },
-        };
-        Ok(Status::Ready { episodes })
+        if let Content::Process { episodes, .. } = &task.content {
+            return Status::Ready { episodes: *episodes };
+        }
+        match self.build(task, data, &BuildSettings::default(), &Streams::new(0)) {
+            Ok(episodes) => Status::Ready { episodes: episodes.len() },
+            // A few rows of a table are files all the same.
+            Err(DataError::NoEpisodes { .. }) => Status::Ready { episodes: 0 },
+            Err(DataError::Missing { missing, .. }) => Status::Missing { missing },
+            Err(other) => Status::Broken { error: other.to_string() },
+        }
     }
 
     /// All episodes of a task. They depend on the task, the settings and the seed only.
@@ -183,6 +224,28 @@ impl Suite {
         settings: &BuildSettings,
         streams: &Streams,
     ) -> Result<Vec<Episode>, DataError> {
+        let mut episodes = Vec::new();
+        self.each(task, data, (settings, streams), &|episode| episode, &mut |batch| {
+            episodes.extend(batch);
+            Ok(())
+        })?;
+        Ok(episodes)
+    }
+
+    /// [`build`](Self::build) in batches, in their order, so that no more than one is in memory:
+    /// every episode goes through `map` on one of the threads of [`crate::build::Limits`], and
+    /// `take` gets the results. Returns the number of episodes.
+    ///
+    /// # Errors
+    /// Those of `build`, and those of `take`.
+    pub fn each<T: Send>(
+        &self,
+        task: &Task,
+        data: Option<&Path>,
+        (settings, streams): (&BuildSettings, &Streams),
+        map: &(impl Fn(Episode) -> T + Sync),
+        take: &mut dyn FnMut(Vec<T>) -> Result<(), DataError>,
+    ) -> Result<usize, DataError> {
         let missing = self.missing(task, data);
         if !missing.is_empty() {
             return Err(DataError::Missing { task: task.name.clone(), missing });
@@ -193,32 +256,45 @@ impl Suite {
             return Err(DataError::Settings(problem));
         }
         let source = self.source(task);
-        let episodes = Builder { task, source, data, settings, streams }.build()?;
-        if episodes.is_empty() {
+        let mut episodes = 0;
+        Builder { task, source, data, settings, streams }.each(map, &mut |batch| {
+            episodes += batch.len();
+            take(batch)
+        })?;
+        if episodes == 0 {
             return Err(DataError::NoEpisodes { task: task.name.clone() });
         }
         Ok(episodes)
     }
 
     fn missing(&self, task: &Task, data: Option<&Path>) -> Vec<MissingFile> {
-        let (Content::Tables { tables, .. } | Content::Cover { tables, .. }) = &task.content else {
+        let (Content::Tables { tables, .. }
+        | Content::Cover { tables, .. }
+        | Content::Prompts { tables, .. }) = &task.content
+        else {
             return Vec::new();
         };
         let source = self.source(task);
+        let folder = source.place(data);
         let mut missing = Vec::new();
         for (_, spec) in source.tables.iter().filter(|(name, _)| tables.contains(name)) {
-            let there = data.is_some_and(|data| !spec.files(&data.join(&source.folder)).is_empty());
+            let there = folder.as_ref().is_some_and(|folder| !spec.files(folder).is_empty());
             if !there {
                 let pattern = spec.path.patterns().first().map_or("", String::as_str);
                 let place = spec.locator.as_ref().unwrap_or(&source.locator);
-                missing.push(MissingFile {
-                    file: format!("{}/{pattern}", source.folder),
-                    place: place.clone(),
-                });
+                missing.push(MissingFile { file: source.shown(pattern), place: place.clone() });
             }
         }
         missing
     }
+}
+
+/// The source of a task's text if it is among the broken ones.
+fn broken_source(text: &str, broken: &[(String, DataError)]) -> Option<String> {
+    let table: toml::Table = toml::from_str(text).ok()?;
+    let source = table.get("source")?.as_str()?;
+    let name = format!("sources/{source}");
+    broken.iter().any(|(broken, _)| *broken == name).then(|| source.to_owned())
 }
 
 fn io_error(path: &Path, source: std::io::Error) -> DataError {

@@ -22,24 +22,31 @@
 //! min_turns = 2                   # shorter episodes are left out
 //! ```
 //!
+//! Your own data needs no source file: with `file = "lunch.csv"` instead of `source` and `tables`,
+//! the task reads a file beside it as a table called `lunch`, and without `sql` takes that table's
+//! columns as they are.
+//!
 //! | what the rows come from | keys | columns of the SQL |
 //! |---|---|---|
 //! | tables, family steer | `tables`, `sql` | `unit`, `output`, perhaps `input`, and variables |
 //! | tables, family align | `tables`, `sql` | `unit`, `options` (JSON list), `probs` (JSON list, sums to one) or `weights` (JSON list, divided by its sum), perhaps `input`, and variables |
 //! | several SQLs in one task | `[[part]]` with `name`, `sql`, `descriptions`, `sampling` | as above; units become `part/unit` |
 //! | a synthetic process | `process`, `episodes` (their number), `[parameters]` ([`crate::synthetic::Parameters`]) | none: the process words itself |
+//! | family cover, a prompt a row | `tables`, `sql`, `[valid]`: a [`diapason_flow::Check`] | `unit`, `description` |
 //! | family cover | `descriptions`, three `examples`, `[valid]`: a [`diapason_flow::Check`] or `sql` giving one column of valid outputs (and `ignore_case`) | that column |
 //!
 //! A wording in `descriptions` names variables in braces (`{{` is a brace). A wording whose
 //! variable is NULL for a unit is left out for that unit; a variable that no column gives is an
 //! error, and so is one that differs between the rows of a unit.
 
-use crate::DataError;
+use crate::source::table_name;
 use crate::spec::{self, Place};
 use crate::synthetic::{PROCESSES, Parameters, Process};
 use crate::wording::Wording;
+use crate::{DataError, Source};
 use diapason_flow::{Check, Markers};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use toml::Spanned;
 
 /// What an evaluation asks of a task.
@@ -170,6 +177,8 @@ pub(crate) enum Content {
     Tables { tables: Vec<String>, parts: Vec<Part> },
     /// A synthetic process.
     Process { process: &'static Process, parameters: Parameters, episodes: usize },
+    /// Prompts by SQL, and a rule for valid outputs of each.
+    Prompts { tables: Vec<String>, sql: Sql, check: Check },
     /// A description, examples and a rule for valid outputs.
     Cover { descriptions: Vec<Wording>, examples: Vec<String>, valid: Valid, tables: Vec<String> },
 }
@@ -206,7 +215,8 @@ struct TaskFile {
     family: Family,
     kind: Kind,
     split: Split,
-    source: Spanned<String>,
+    source: Option<Spanned<String>>,
+    file: Option<Spanned<String>>,
     #[serde(default)]
     markers: Markers,
     #[serde(default)]
@@ -256,31 +266,24 @@ impl Task {
         format!("{family}/{}", self.name)
     }
 
-    /// Reads a task file. `sources` are those of its suite.
+    /// Reads a task file. `sources` are those of its suite; a task with a file of its own brings
+    /// one more.
     ///
     /// # Errors
     /// [`DataError::Suite`] with the line of the first mistake.
     pub(crate) fn parse(
         file: &str,
         text: &str,
-        sources: &[crate::Source],
-    ) -> Result<Task, DataError> {
+        sources: &[Source],
+    ) -> Result<(Task, Option<Source>), DataError> {
         let read: TaskFile = spec::parse(file, text)?;
-        let at = |span: std::ops::Range<usize>| Place::at(file, text, span.start);
-        let name_place = at(read.name.span());
-        let source_place = at(read.source.span());
-        let source = sources.iter().find(|source| source.name == *read.source.get_ref());
-        let Some(source) = source else {
-            let names = sources.iter().map(|source| source.name.as_str());
-            return Err(source_place.unknown("source", read.source.get_ref(), names));
+        let reader = Reader { file, text, name: Place::at(file, text, read.name.span().start) };
+        let own = reader.own_source(&read)?;
+        let source = match &own {
+            Some(own) => own,
+            None => reader.source(&read, sources)?,
         };
-        for table in &read.tables {
-            let names = source.tables.iter().map(|(name, _)| name.as_str());
-            if !names.clone().any(|name| name == table.get_ref()) {
-                return Err(at(table.span()).unknown("table", table.get_ref(), names));
-            }
-        }
-        let mut task = Task {
+        let task = Task {
             name: read.name.get_ref().clone(),
             family: read.family,
             kind: read.kind,
@@ -292,11 +295,9 @@ impl Task {
             markers: read.markers.clone(),
             differs: read.differs.clone(),
             file: file.to_owned(),
-            content: Content::Tables { tables: Vec::new(), parts: Vec::new() },
+            content: reader.content(&read)?,
         };
-        let reader = Reader { file, text, name: name_place };
-        task.content = reader.content(&read)?;
-        Ok(task)
+        Ok((task, own))
     }
 }
 
@@ -309,15 +310,54 @@ struct Reader<'text> {
 }
 
 impl Reader<'_> {
+    /// The source of a task that names none.
+    fn own_source(&self, read: &TaskFile) -> Result<Option<Source>, DataError> {
+        let named = read.source.is_some() || !read.tables.is_empty();
+        if let (Some(own), true) = (&read.file, named) {
+            let problem = "a task with a file of its own has no source and no tables".to_owned();
+            let hint = "take `file` away, or `source` and `tables`";
+            return Err(self.at(own.span()).wrong(problem, hint));
+        }
+        let beside = Path::new(self.file).parent().unwrap_or(Path::new(""));
+        let file = read.file.as_ref().map(|file| file.get_ref().as_str());
+        Ok((!named).then(|| Source::own(file, beside)))
+    }
+
+    /// The source that a task names.
+    fn source<'sources>(
+        &self,
+        read: &TaskFile,
+        sources: &'sources [Source],
+    ) -> Result<&'sources Source, DataError> {
+        let Some(wanted) = &read.source else {
+            let problem = "nothing says whose tables these are".to_owned();
+            let hint = "give `source`, or `file` for a file of yours beside the task";
+            return Err(self.name.wrong(problem, hint));
+        };
+        let Some(source) = sources.iter().find(|source| source.name == *wanted.get_ref()) else {
+            let names = sources.iter().map(|source| source.name.as_str());
+            return Err(self.at(wanted.span()).unknown("source", wanted.get_ref(), names));
+        };
+        for table in &read.tables {
+            let names = source.tables.iter().map(|(name, _)| name.as_str());
+            if !names.clone().any(|name| name == table.get_ref()) {
+                return Err(self.at(table.span()).unknown("table", table.get_ref(), names));
+            }
+        }
+        Ok(source)
+    }
+
     fn content(&self, read: &TaskFile) -> Result<Content, DataError> {
+        let prompts = read.sql.is_some() && read.valid.is_some();
         let ways = [
-            (read.sql.is_some(), "sql"),
+            (read.sql.is_some() && !prompts, "sql"),
             (!read.part.is_empty(), "[[part]]"),
             (read.process.is_some(), "process"),
             (read.valid.is_some(), "[valid]"),
         ];
         let given: Vec<&str> = ways.iter().filter(|way| way.0).map(|way| way.1).collect();
-        if given.len() != 1 {
+        let whole_file = read.file.is_some() && given.is_empty();
+        if given.len() != 1 && !whole_file {
             let problem = if given.is_empty() {
                 "nothing says where the rows come from".to_owned()
             } else {
@@ -329,7 +369,9 @@ impl Reader<'_> {
             let problem = "family cover and [valid] belong together".to_owned();
             return Err(self.name.wrong(problem, "a cover task has [valid], and no other has"));
         }
-        let tables: Vec<String> = read.tables.iter().map(|table| table.get_ref().clone()).collect();
+        let own = read.file.iter().map(|file| table_name(file.get_ref()).to_owned());
+        let tables: Vec<String> =
+            read.tables.iter().map(|table| table.get_ref().clone()).chain(own).collect();
         if let Some(name) = &read.process {
             return self.process(name, read);
         }
@@ -337,10 +379,14 @@ impl Reader<'_> {
             return self.cover(valid, read, tables);
         }
         let mut parts = Vec::new();
-        if let Some(sql) = &read.sql {
+        if read.sql.is_some() || whole_file {
+            let everything = || Sql {
+                text: format!("select * from \"{}\"", tables.join("")),
+                place: self.name.clone(),
+            };
             parts.push(Part {
                 name: String::new(),
-                sql: self.sql(sql),
+                sql: read.sql.as_ref().map_or_else(everything, |sql| self.sql(sql)),
                 descriptions: self.wordings(&read.descriptions)?,
                 sampling: read.sampling.clone().unwrap_or_default(),
             });
@@ -401,6 +447,10 @@ impl Reader<'_> {
             place.wrong(format!("[valid]: {}", problem.message()), spec::key_hint(&problem))
         };
         let table = valid.get_ref().clone();
+        if let Some(sql) = &read.sql {
+            let check = toml::Value::Table(table).try_into().map_err(wrong)?;
+            return Ok(Content::Prompts { tables, sql: self.sql(sql), check });
+        }
         let rule = if table.contains_key("sql") {
             let rule: ValidSql = toml::Value::Table(table).try_into().map_err(wrong)?;
             let sql = Sql { text: rule.sql, place: place.clone() };

@@ -3,7 +3,7 @@
 mod common;
 
 use common::Folder;
-use diapason_data::{BuildSettings, Suite};
+use diapason_data::{BuildSettings, Status, Suite};
 
 const CSV: &str = "who,what,topic\nAnn,a,x\nAnn,b,x\nBob,c,y\nBob,d,z\n";
 
@@ -108,6 +108,11 @@ fn distributions_that_are_none() {
             "column `weights`: probabilities that sum to 0, not 1",
         ),
         ("'[\"a\", \"b\"]' as options, '[2, -1]' as probs", "negative probability -1"),
+        (
+            "'[\"a\", \"b\"]' as options, '[NaN, 1]' as probs",
+            "column `probs`: no JSON list of numbers",
+        ),
+        ("'[\"a\", \"b\"]' as options, '[null, 1]' as probs", "`probs`: no JSON list of numbers"),
         ("'a, b' as options, '[1]' as probs", "column `options`: no JSON list of texts"),
         ("'[\"a\"]' as options", "gives no column `probs`"),
     ];
@@ -219,4 +224,83 @@ fn a_truncated_archive_names_itself() {
     let error = folder.build(&BuildSettings::default(), 1).unwrap_err().to_string();
     assert!(error.contains("s/t.zip` is not a zip archive that can be read"), "{error}");
     assert!(error.contains("truncated or damaged; fetch it again"), "{error}");
+}
+
+#[test]
+fn mistakes_in_rows_name_the_file_that_the_sql_reads() {
+    let folder = Folder::new("options,probs\n\"[\"\"a\"\",\"\"b\"\"]\",\"[0.5,0.4]\"\n");
+    folder.write(
+        "tasks/one.toml",
+        "name = 'one'\ntitle = 't'\nfamily = 'align'\nkind = 'iid'\nsplit = 'test'\n\
+         source = 's'\ntables = ['t']\nsql = 'select options, probs from t'\n",
+    );
+    let error = folder.build(&BuildSettings::default(), 1).unwrap_err().to_string();
+    assert!(error.contains("row 1 of the SQL, column `probs`: probabilities that sum to 0.9"));
+    assert!(error.contains("hint: it reads `") && error.contains("s/t.csv`"), "{error}");
+}
+
+#[test]
+fn a_file_that_ends_too_early_says_after_which_row() {
+    let folder = Folder::new("");
+    let mut csv = String::from("who,what\n");
+    (0..5000).for_each(|row| csv.push_str(&format!("person {},draw {row}\n", row * 7919 % 5000)));
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, csv.as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    std::fs::write(folder.path().join("s/t.csv.gz"), &packed[..packed.len() / 2]).unwrap();
+    let source = std::fs::read_to_string(folder.path().join("sources/s.toml")).unwrap();
+    folder.write("sources/s.toml", &source.replace("t.csv", "t.csv.gz"));
+    folder.task("tables = ['t']\nsql = 'select what as output from t'");
+    let error = folder.build(&BuildSettings::default(), 1).unwrap_err().to_string();
+    assert!(error.contains("s/t.csv.gz` is not whole") && error.contains("whole rows"), "{error}");
+}
+
+#[test]
+fn a_task_with_its_own_file_needs_no_source() {
+    let folder = Folder::new("");
+    folder.write("mine/lunch.csv", "unit,input,output\nAnn,Monday,soup\nAnn,Tuesday,rice\n");
+    let head = "name = 'lunch'\ntitle = 't'\nfamily = 'steer'\nkind = 'individual'\n\
+        split = 'train'\n";
+    folder.write("mine/lunch.toml", &format!("{head}file = 'lunch.csv'\n"));
+    let build = || {
+        let suite = Suite::load(&folder.path().join("mine"))?;
+        let task = suite.matching("lunch")?[0];
+        let streams = diapason_flow::Streams::new(1);
+        suite.build(task, None, &BuildSettings::default(), &streams)
+    };
+    let episodes = build().unwrap();
+    assert_eq!((episodes.len(), episodes[0].turns.len()), (1, 2));
+    folder.write("mine/lunch.toml", &format!("{head}file = 'dinner.csv'\n"));
+    let error = build().unwrap_err().to_string();
+    assert!(
+        error.contains("task `lunch` lacks `") && error.contains("mine/dinner.csv`"),
+        "{error}"
+    );
+    folder.write("mine/lunch.toml", &format!("{head}file = 'lunch.csv'\nsource = 's'\n"));
+    let error = build().unwrap_err().to_string();
+    assert!(error.contains("lunch.toml:6: a task with a file of its own has no source"), "{error}");
+    folder.write("mine/lunch.toml", &format!("{head}tables = ['t']\nsql = 'select 1'\n"));
+    let error = build().unwrap_err().to_string();
+    assert!(error.contains("lunch.toml:1: nothing says whose tables these are"), "{error}");
+}
+
+#[test]
+fn a_survey_goes_on_past_broken_files() {
+    let folder = Folder::new(CSV);
+    folder.task("tables = ['t']\nsql = 'select what as output from t'");
+    folder.write("tasks/two.toml", "name = 'two'\n");
+    folder.write("sources/bad.toml", "title = 'B'\n");
+    let text = std::fs::read_to_string(folder.path().join("tasks/one.toml")).unwrap();
+    let three = text.replace("'one'", "'three'").replace("'s'", "'bad'");
+    folder.write("tasks/three.toml", &three);
+    let four = text.replace("'one'", "'four'").replace("what", "wat");
+    folder.write("tasks/four.toml", &four);
+    let (suite, mistakes) = Suite::survey(folder.path()).unwrap();
+    let names: Vec<&str> = mistakes.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["sources/bad", "three", "two"]);
+    let three = mistakes[1].1.to_string();
+    assert!(three.contains("its source `bad` cannot be read"), "{three}");
+    let status = |name: &str| suite.check(suite.matching(name).unwrap()[0], Some(folder.path()));
+    assert_eq!(status("one"), Status::Ready { episodes: 1 });
+    assert!(matches!(status("four"), Status::Broken { error } if error.contains("wat")));
 }

@@ -20,8 +20,9 @@ pub struct CoverOutcome {
 /// Judges n draws of one prompt.
 pub fn cover<Text: AsRef<str>>(judge: &Judge, texts: &[Text]) -> CoverOutcome {
     let mut outputs = BTreeMap::new();
+    let mut classes = judge.classes();
     for text in texts {
-        if let Some(canonical) = judge.canonical(text.as_ref()) {
+        if let Some(canonical) = classes.class(text.as_ref()) {
             *outputs.entry(canonical).or_insert(0) += 1;
         }
     }
@@ -110,6 +111,17 @@ mod tests {
         assert_eq!(outcome.chao1(), 3.0, "one singleton says nothing of unseen outputs");
         assert!((outcome.collision_entropy_nats().unwrap() - (30f64 / 8.0).ln()).abs() < 1e-12);
         assert_eq!(outcome.support_share(), Some(0.3));
+    }
+
+    #[test]
+    fn open_outputs_are_told_apart_by_their_words() {
+        let judge = Judge::new(&Check::Open { similarity: 0.6 }).unwrap();
+        let texts = ["A dog ran home.", "a dog ran home!", "The dog ran home", "A cat slept.", " "];
+        let outcome = cover(&judge, &texts);
+        assert_eq!((outcome.valid(), outcome.distinct(), outcome.support), (4, 2, None));
+        assert_eq!(outcome.outputs["A dog ran home."], 3);
+        let strict = Judge::new(&Check::Open { similarity: 1.0 }).unwrap();
+        assert_eq!(cover(&strict, &texts).distinct(), 3);
     }
 
     #[test]

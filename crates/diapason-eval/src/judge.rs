@@ -3,7 +3,7 @@
 use crate::EvalError;
 use diapason_flow::Check;
 use regex::Regex;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Largest bound up to which the primes are counted to know how many valid outputs there are.
 const COUNTED_PRIMES_MAX: u64 = 10_000_000;
@@ -21,6 +21,7 @@ enum Rule {
     Pattern(Regex),
     Integer { min: u64, max: u64 },
     Prime { max: u64 },
+    Open { similarity: f64 },
 }
 
 impl Judge {
@@ -48,13 +49,15 @@ impl Judge {
             }
             Check::Integer { min, max } => Rule::Integer { min: *min, max: *max },
             Check::Prime { max } => Rule::Prime { max: *max },
+            Check::Open { similarity } => Rule::Open { similarity: *similarity },
         };
         let support = rule.support();
         Ok(Judge { rule, support })
     }
 
     /// The canonical form of a valid text, `None` for an invalid one. Surrounding whitespace
-    /// never matters.
+    /// never matters. Where outputs are told apart by likeness this is the text itself: see
+    /// [`classes`](Self::classes).
     pub fn canonical(&self, text: &str) -> Option<String> {
         let text = text.trim();
         match &self.rule {
@@ -68,7 +71,13 @@ impl Judge {
             Rule::Prime { max } => plain_integer(text)
                 .filter(|value| value <= max && is_prime(*value))
                 .map(|_| text.to_owned()),
+            Rule::Open { .. } => (!text.is_empty()).then(|| text.to_owned()),
         }
+    }
+
+    /// The classes of the draws of one prompt, none seen yet.
+    pub fn classes(&self) -> Classes<'_> {
+        Classes { judge: self, seen: Vec::new() }
     }
 
     /// Number of distinct valid outputs, where it is finite and known: always for lists and
@@ -78,11 +87,42 @@ impl Judge {
     }
 }
 
+/// Draws of one prompt put into classes, in the order in which they were drawn.
+#[derive(Debug)]
+pub struct Classes<'judge> {
+    judge: &'judge Judge,
+    /// The first text of every class, with its words.
+    seen: Vec<(String, BTreeSet<String>)>,
+}
+
+impl Classes<'_> {
+    /// The class of a draw, by its canonical form; `None` if it is not valid.
+    pub fn class(&mut self, text: &str) -> Option<String> {
+        let canonical = self.judge.canonical(text)?;
+        let Rule::Open { similarity } = self.judge.rule else { return Some(canonical) };
+        let words: BTreeSet<String> = canonical
+            .split(|letter: char| !letter.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .map(str::to_lowercase)
+            .collect();
+        let alike = |(_, other): &&(String, BTreeSet<String>)| {
+            let shared = words.intersection(other).count();
+            let all = words.len() + other.len() - shared;
+            all == 0 || shared as f64 >= similarity * all as f64
+        };
+        if let Some((first, _)) = self.seen.iter().find(alike) {
+            return Some(first.clone());
+        }
+        self.seen.push((canonical.clone(), words));
+        Some(canonical)
+    }
+}
+
 impl Rule {
     fn support(&self) -> Option<u64> {
         match self {
             Rule::List { spellings, .. } => Some(spellings.len() as u64),
-            Rule::Pattern(_) => None,
+            Rule::Pattern(_) | Rule::Open { .. } => None,
             Rule::Integer { min, max } => (max - min).checked_add(1),
             Rule::Prime { max } => (*max <= COUNTED_PRIMES_MAX).then(|| count_primes(*max)),
         }

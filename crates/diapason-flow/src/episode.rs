@@ -94,6 +94,13 @@ pub enum Check {
         /// Largest valid value.
         max: u64,
     },
+    /// Any text that is not empty, for prompts whose valid outputs nobody can list. Texts whose
+    /// sets of words have a Jaccard similarity of at least `similarity` count as one: the first of
+    /// them that was drawn.
+    Open {
+        /// In 0..=1; 1 tells apart all texts of different words.
+        similarity: f64,
+    },
 }
 
 /// Which tokens of an episode bear loss.

@@ -30,6 +30,7 @@ mod tensorboard;
 
 pub use error::{Quantity, TrainError};
 pub use event::{Control, Event, HeldOutReport, Outcome, StepReport, TaskLoss};
+pub use pack::pack_in_order;
 pub use plan::{MemoryPlan, Plan, TaskPlan};
 pub use run::train;
 pub use schedule::Schedule;

@@ -12,6 +12,7 @@
 //! the turn before it as context, without loss.
 
 use diapason_flow::{Pack, Tokens};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// The pieces of a sequence.
@@ -44,6 +45,22 @@ pub(crate) fn cut(tokens: &Tokens, limit: usize) -> Cut {
     }
     cutter.close();
     cutter.cut
+}
+
+/// Sequences cut to `limit` tokens and laid end to end, in order, into packs of at most `limit`
+/// tokens, every target with weight one. What has nothing to learn is left out.
+pub fn pack_in_order(sequences: &[Tokens], limit: usize) -> Vec<Pack> {
+    let mut pieces: Vec<Cow<'_, Tokens>> = Vec::with_capacity(sequences.len());
+    for tokens in sequences.iter().filter(|tokens| tokens.learned() > 0) {
+        if tokens.len() <= limit {
+            pieces.push(Cow::Borrowed(tokens));
+        } else {
+            pieces.extend(cut(tokens, limit).pieces.into_iter().map(Cow::Owned));
+        }
+    }
+    let runs = runs(pieces.iter().map(|piece| piece.len()), limit);
+    let lay_run = |run: Range<usize>| lay(pieces[run].iter().map(AsRef::as_ref), |_| 1.0);
+    runs.into_iter().map(lay_run).collect()
 }
 
 struct Cutter<'a> {

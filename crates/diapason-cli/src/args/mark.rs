@@ -1,5 +1,8 @@
 //! Arguments of `mark`.
 
+use super::PromptArgs;
+use super::levers::marker;
+use super::tagger::{EndpointArgs, TaggerPlace};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -38,9 +41,13 @@ pub(crate) struct AnnotateArgs {
     /// A TOML file that makes markers of columns and constants
     #[arg(long, value_name = "FILE")]
     pub provenance: Option<PathBuf>,
-    /// A tagger that `mark fit-tagger` wrote, repeatable
-    #[arg(long = "tagger", value_name = "FILE")]
-    pub taggers: Vec<PathBuf>,
+    /// A tagger that `mark fit-tagger` wrote, or the address of a language model that speaks
+    /// `/v1/chat/completions`; repeatable
+    #[arg(long = "tagger", value_name = "FILE|URL", value_parser = super::tagger::place)]
+    pub taggers: Vec<TaggerPlace>,
+    /// How the language model is asked.
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
     /// Rows of a part; an interrupted run resumes behind its last whole part
     #[arg(long, default_value_t = 2000, hide = true)]
     pub part_rows: usize,
@@ -87,4 +94,32 @@ pub(crate) enum MarkVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Probability of each marker value given a prompt
+    #[command(
+        after_help = "Example:\n  diapason mark predict --model DIR --input 'Write a poem.' --marker lang=French"
+    )]
+    Predict(PredictArgs),
+}
+
+/// Arguments of `mark predict`.
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    /// The prompt.
+    #[command(flatten)]
+    pub prompt: PromptArgs,
+    /// Set a marker of the answer, repeatable: `lang=French`
+    #[arg(long = "marker", value_name = "NAME=VALUE", value_parser = marker)]
+    pub markers: Vec<(String, String)>,
+    /// Lists to average over: a marker depends on those written before it
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub draws: u32,
+    /// Likeliest values to print of each marker
+    #[arg(long, default_value_t = 8)]
+    pub top: usize,
+    /// Seed of the lists
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// JSON, with every value
+    #[arg(long)]
+    pub json: bool,
 }

@@ -1,6 +1,7 @@
 //! `diapason bench`: tokens or items per second, and the arithmetic they need.
 
 use super::Session;
+use super::bench_pack::pack;
 use crate::args::{BenchArgs, BenchVerb};
 use anyhow::bail;
 use diapason_engine::{Engine, EngineSettings};
@@ -13,12 +14,13 @@ use std::time::Instant;
 
 /// Runs a verb of `bench`.
 pub(crate) fn bench(session: &Session<'_>, verb: &BenchVerb) -> anyhow::Result<()> {
-    let (args, measured) = match verb {
-        BenchVerb::Train(args) => (args, train(session, args)?),
-        BenchVerb::Score(args) => (args, score(session, args)?),
-        BenchVerb::Sample(args) => (args, sample(session, args)?),
+    let (json, measured) = match verb {
+        BenchVerb::Train(args) => (args.json, train(session, args)?),
+        BenchVerb::Score(args) => (args.json, score(session, args)?),
+        BenchVerb::Sample(args) => (args.json, sample(session, args)?),
+        BenchVerb::Pack(args) => (args.json, pack(session, args)?),
     };
-    if args.json {
+    if json {
         return Ok(session.console.data(&measured.to_string())?);
     }
     for (key, value) in measured.as_object().into_iter().flatten() {

@@ -13,7 +13,7 @@ pub(crate) fn doctor(session: &Session<'_>, args: &DoctorArgs) -> anyhow::Result
     let ready = suite
         .tasks()
         .iter()
-        .filter(|task| matches!(suite.check(task, args.data.as_deref()), Ok(Status::Ready { .. })))
+        .filter(|task| matches!(suite.check(task, args.data.as_deref()), Status::Ready { .. }))
         .count();
     let tasks = suite.tasks().len();
     if args.json {

@@ -1,12 +1,11 @@
 //! `diapason eval`: one model on tasks of a suite.
 
-use super::{Session, suite_of};
+use super::{Session, suite_of, unless_missing};
 use crate::args::EvalArgs;
 use crate::evaluate::{Subject, TaskSet, evaluate_task};
 use crate::pipeline::template_kind;
 use crate::settings::Evaluate;
 use anyhow::bail;
-use diapason_data::Status;
 use diapason_eval::{Measurements, ModelInfo, ReportData};
 use diapason_flow::{Artifact, Stamp, Streams};
 use diapason_text::{TemplateKind, Tokenizer};
@@ -45,13 +44,9 @@ pub(crate) fn eval(session: &Session<'_>, args: &EvalArgs) -> anyhow::Result<()>
         if session.stopped() {
             bail!("stopped; the same command goes on from there");
         }
-        if let Status::Missing { missing } = suite.check(task, args.source.data.as_deref())? {
-            let file = missing.first().map_or("", |missing| missing.file.as_str());
-            session.console.say(&format!("note: `{}` is left out, {file} is missing", task.name));
-            continue;
-        }
         let folder = args.source.data.as_deref();
-        let set = TaskSet::build(&suite, task, folder, &settings, &streams)?;
+        let built = TaskSet::build(&suite, task, folder, &settings, &streams);
+        let Some(set) = unless_missing(session, task, built)? else { continue };
         let result = evaluate_task(&subject, &set, &settings, &streams, &artifact)?;
         session.console.say(&format!("{}: {} episodes", set.path, set.episodes.len()));
         measured.tasks.extend(result.measured.tasks);

@@ -1,6 +1,8 @@
 //! `diapason mark`, `mark stats`, `mark fit-tagger`.
 
 mod annotate;
+mod endpoint;
+mod predict;
 mod rows;
 
 use super::Session;
@@ -10,7 +12,7 @@ use diapason_flow::write_atomically;
 use diapason_markers::{
     Example, FitSettings, Kind, Statistics, Summary, Taxonomy, fit, markers_of_row, page,
 };
-use rows::Rows;
+use rows::{Rows, parse};
 use serde_json::Value;
 use std::path::Path;
 
@@ -18,6 +20,7 @@ use std::path::Path;
 pub(crate) fn mark(session: &Session<'_>, args: MarkArgs) -> anyhow::Result<()> {
     match args.verb {
         None => annotate::annotate(session, &args.annotate),
+        Some(MarkVerb::Predict(args)) => predict::predict(session, &args),
         Some(MarkVerb::Stats { input, taxonomy, html, json }) => {
             stats(session, &input, &taxonomy, html.as_deref(), json)
         }

@@ -1,16 +1,22 @@
 //! One file a verb. A verb reads its arguments, calls the rooms, prints; it decides nothing else.
 
 mod bench;
+mod bench_pack;
 mod doctor;
 mod eval;
 mod mark;
 mod model;
+mod network;
 mod prompt;
 mod report;
 mod run;
 mod sample;
 mod score;
 mod suite;
+mod suite_audit;
+mod suite_build;
+mod suite_check;
+mod suite_fetch;
 mod suite_page;
 
 pub(crate) use bench::bench;
@@ -22,7 +28,7 @@ pub(crate) use report::report;
 pub(crate) use run::{quickstart, run, train};
 pub(crate) use sample::sample;
 pub(crate) use score::score;
-pub(crate) use suite::{suite, suite_of};
+pub(crate) use suite::{suite, suite_of, unless_missing};
 
 use crate::console::Console;
 use anyhow::Context as _;
@@ -54,6 +60,11 @@ impl<'a> Session<'a> {
         })
         .context("cannot listen for Ctrl-C")?;
         Ok(Session { console, device: Device::cpu(threads), stop })
+    }
+
+    /// Becomes true when Ctrl-C is pressed; for threads that have no session.
+    pub(crate) fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
     }
 
     /// Whether Ctrl-C was pressed.

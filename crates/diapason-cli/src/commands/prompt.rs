@@ -4,7 +4,7 @@ use crate::args::PromptArgs;
 use crate::evaluate::Subject;
 use crate::pipeline::template_kind;
 use anyhow::ensure;
-use diapason_flow::{Episode, Goal, Query, Turn};
+use diapason_flow::{Episode, Goal, Markers, Query, Turn};
 use diapason_model::Device;
 
 /// Loads the model of a prompt.
@@ -13,8 +13,12 @@ pub(super) fn subject(args: &PromptArgs, device: &Device) -> anyhow::Result<Subj
     Subject::load("model", &args.model, template, device)
 }
 
-/// The episode that the arguments describe, and the ids of its prompt.
-pub(super) fn prompt(args: &PromptArgs, subject: &Subject) -> anyhow::Result<Vec<u32>> {
+/// The ids of the prompt that the arguments describe, with `markers` shown for the awaited output.
+pub(super) fn prompt(
+    args: &PromptArgs,
+    markers: &Markers,
+    subject: &Subject,
+) -> anyhow::Result<Vec<u32>> {
     let (inputs, outputs) = (args.inputs.len(), args.outputs.len());
     ensure!(
         inputs == 0 || inputs == outputs + 1 || inputs == outputs || inputs == 1,
@@ -31,7 +35,7 @@ pub(super) fn prompt(args: &PromptArgs, subject: &Subject) -> anyhow::Result<Vec
     }
     let input = if question_only { args.inputs.first().cloned() } else { given.next() };
     episode.query = Some(Query { input, goal: Goal::Text(String::new()) });
-    let marked = subject.tokenizer.template().render_prompt(&episode);
+    let marked = subject.tokenizer.template().render_prompt_with(&episode, markers);
     let ids = subject.tokenizer.encode(&marked)?.ids().to_vec();
     ensure!(
         !ids.is_empty(),

@@ -4,7 +4,7 @@ use super::{Session, prompt};
 use crate::args::ScoreArgs;
 use crate::evaluate::Subject;
 use anyhow::{Context as _, bail};
-use diapason_flow::{Answer, Ask, Request, TokenScore};
+use diapason_flow::{Answer, Ask, Markers, Request, TokenScore};
 use serde_json::json;
 
 /// Scores and prints.
@@ -30,7 +30,7 @@ pub(crate) fn score(session: &Session<'_>, args: &ScoreArgs) -> anyhow::Result<(
 }
 
 fn score_options(session: &Session<'_>, args: &ScoreArgs, subject: &Subject) -> anyhow::Result<()> {
-    let prompt = prompt::prompt(&args.prompt, subject)?;
+    let prompt = prompt::prompt(&args.prompt, &Markers::default(), subject)?;
     let options = args
         .options
         .iter()

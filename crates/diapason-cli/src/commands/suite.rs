@@ -1,11 +1,17 @@
-//! `diapason suite ls | show | check | build`.
+//! `diapason suite ls | show | diff-reference`, and the way to its other verbs.
 
 use super::Session;
+use super::suite_audit::audit;
+use super::suite_build::{Wanted, build};
+use super::suite_check::check;
+use super::suite_fetch::fetch;
 use super::suite_page::page;
 use crate::args::{SuiteSource, SuiteVerb};
 use anyhow::bail;
-use diapason_data::{BuildSettings, Family, Split, Status, Suite, Task, write_episodes};
-use diapason_flow::{Artifact, Episode, Goal, LossPolicy, Query, Stamp, Streams};
+use diapason_data::audit::AuditSettings;
+use diapason_data::{BuildSettings, DataError, Split, Suite, Task};
+use diapason_flow::{Goal, LossPolicy, Markers, Query, Streams};
+use diapason_markers::print_list;
 use diapason_text::{Template, TemplateKind, family, paint};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -20,8 +26,13 @@ pub(crate) fn suite(session: &Session<'_>, verb: SuiteVerb) -> anyhow::Result<()
         SuiteVerb::Ls { source, json, .. } => ls(session, &source, json),
         SuiteVerb::Show { task, source, seed } => show(session, &source, &task, seed),
         SuiteVerb::Check { source, json } => check(session, &source, json),
-        SuiteVerb::Build { source, out, tasks, split, seed, format, limit } => {
-            let wanted = Wanted { tasks, split, seed, format, limit };
+        SuiteVerb::Fetch(args) => fetch(session, &args),
+        SuiteVerb::Audit { source, near, json } => {
+            audit(session, &source, AuditSettings { near, ..AuditSettings::default() }, json)
+        }
+        SuiteVerb::DiffReference { suite, json } => diff_reference(session, suite.as_deref(), json),
+        SuiteVerb::Build { source, out, tasks, split, seed, format, limit, memory_mib } => {
+            let wanted = Wanted { tasks, split, seed, format, limit, memory_mib };
             build(session, &source, &wanted, &out)
         }
     }
@@ -33,6 +44,25 @@ pub(crate) fn suite_of(folder: Option<&Path>) -> anyhow::Result<Suite> {
         Some(folder) => Suite::load(folder)?,
         None => Suite::embedded()?,
     })
+}
+
+/// What was built of a task, or a note that its files are missing or hold too little.
+pub(crate) fn unless_missing<T>(
+    session: &Session<'_>,
+    task: &Task,
+    built: Result<T, DataError>,
+) -> anyhow::Result<Option<T>> {
+    let reason = match built {
+        Ok(built) => return Ok(Some(built)),
+        Err(DataError::Missing { missing, .. }) => {
+            let files: Vec<&str> = missing.iter().map(|missing| missing.file.as_str()).collect();
+            format!("{} is missing", files.join(", "))
+        }
+        Err(DataError::NoEpisodes { .. }) => "its files give no episode".to_owned(),
+        Err(other) => return Err(other.into()),
+    };
+    session.console.say(&format!("note: `{}` is left out, {reason}", task.name));
+    Ok(None)
 }
 
 fn ls(session: &Session<'_>, source: &SuiteSource, as_json: bool) -> anyhow::Result<()> {
@@ -63,16 +93,21 @@ fn show(session: &Session<'_>, source: &SuiteSource, name: &str, seed: u64) -> a
         bail!("`{name}` matches {} tasks\n\nhint: name one", tasks.len());
     };
     let streams = Streams::new(seed);
-    let episodes =
+    let mut episodes =
         suite.build(task, source.data.as_deref(), &BuildSettings::default(), &streams)?;
     let console = session.console;
     console.data(&format!("{}: {}", task.path(), task.title))?;
     console.data(&format!("source {} ({})", task.source, task.licence))?;
+    if !task.markers.is_empty() {
+        console.data(&format!("markers {}", print_list(&task.markers)))?;
+    }
     for line in &task.differs {
         console.data(&format!("differs from the reference: {line}"))?;
     }
     console.data(&format!("{} episodes; the first:\n", episodes.len()))?;
-    let Some(episode) = episodes.first() else { return Ok(()) };
+    let Some(episode) = episodes.first_mut() else { return Ok(()) };
+    // They are printed above, once for all outputs.
+    episode.turns.iter_mut().for_each(|turn| turn.markers = Markers::default());
     let Some(family) = family("diapason") else { bail!("the template family is missing") };
     let template = Template::new(TemplateKind::Spectrum, family);
     let marked = match &episode.query {
@@ -102,115 +137,30 @@ fn goal(query: &Query) -> String {
     }
 }
 
-fn check(session: &Session<'_>, source: &SuiteSource, as_json: bool) -> anyhow::Result<()> {
-    let suite = suite_of(source.suite.as_deref())?;
-    let mut rows = Vec::new();
-    let mut ready = 0;
-    for (index, task) in suite.tasks().iter().enumerate() {
-        session.console.progress(index as u64, suite.tasks().len() as u64, &task.name);
-        let status = suite.check(task, source.data.as_deref())?;
-        ready += usize::from(matches!(status, Status::Ready { .. }));
-        rows.push((task, status));
-    }
-    session.console.clear();
+/// What the tasks do otherwise than the reference suite, a row a difference.
+fn diff_reference(
+    session: &Session<'_>,
+    folder: Option<&Path>,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let suite = suite_of(folder)?;
+    let differing = suite.tasks().iter().filter(|task| !task.differs.is_empty());
     if as_json {
-        let rows: Vec<Value> = rows.iter().map(|(task, status)| status_row(task, status)).collect();
+        let rows: Vec<Value> = differing
+            .map(|task| json!({"name": task.name, "family": task.family, "differs": task.differs}))
+            .collect();
         return Ok(session.console.data(&serde_json::to_string_pretty(&rows)?)?);
     }
-    for (task, status) in &rows {
-        match status {
-            Status::Ready { episodes } => {
-                session
-                    .console
-                    .data(&format!("ready    {:<52} {episodes} episodes", task.path()))?;
-            }
-            Status::Missing { missing } => {
-                session.console.data(&format!("missing  {}", task.path()))?;
-                for file in missing {
-                    session.console.data(&format!(
-                        "           {}\n             from {}",
-                        file.file, file.place
-                    ))?;
-                }
-            }
+    let (mut tasks, mut lines) = (0, 0);
+    for task in differing {
+        tasks += 1;
+        lines += task.differs.len();
+        for (place, line) in task.differs.iter().enumerate() {
+            let name = if place == 0 { task.path() } else { String::new() };
+            session.console.data(&format!("{name:<52} {line}"))?;
         }
     }
-    session.console.say(&format!("{ready} of {} tasks can be built", rows.len()));
-    if source.data.is_none() {
-        session.console.say("hint: `--data DIR` names the folder of raw files");
-    }
+    let all = suite.tasks().len();
+    session.console.say(&format!("{lines} differences in {tasks} of {all} tasks"));
     Ok(())
-}
-
-fn status_row(task: &Task, status: &Status) -> Value {
-    match status {
-        Status::Ready { episodes } => {
-            json!({"name": task.name, "status": "ready", "missing": [], "episodes": episodes})
-        }
-        Status::Missing { missing } => {
-            json!({"name": task.name, "status": "missing", "missing": missing, "episodes": 0})
-        }
-    }
-}
-
-struct Wanted {
-    tasks: String,
-    split: Option<String>,
-    seed: u64,
-    format: String,
-    limit: Option<usize>,
-}
-
-fn build(
-    session: &Session<'_>,
-    source: &SuiteSource,
-    wanted: &Wanted,
-    out: &Path,
-) -> anyhow::Result<()> {
-    let suite = suite_of(source.suite.as_deref())?;
-    let split = match wanted.split.as_deref() {
-        Some("train") => Some(Split::Train),
-        Some(_) => Some(Split::Test),
-        None => None,
-    };
-    let settings = BuildSettings { max_episodes: wanted.limit, ..BuildSettings::default() };
-    let saved = json!({
-        "tasks": wanted.tasks, "split": wanted.split, "format": wanted.format, "build": settings,
-        "data": source.data, "suite": source.suite,
-    });
-    let (artifact, complete) =
-        Artifact::open(out, Stamp::new("episodes", Vec::new(), saved, wanted.seed))?;
-    if complete {
-        session.console.say(&format!("{} was finished before", out.display()));
-        return Ok(());
-    }
-    let streams = Streams::new(wanted.seed);
-    let mut total = 0;
-    for task in suite.matching(&wanted.tasks)? {
-        if split.is_some_and(|split| split != task.split) {
-            continue;
-        }
-        if let Status::Missing { missing } = suite.check(task, source.data.as_deref())? {
-            let file = missing.first().map_or("", |missing| missing.file.as_str());
-            session.console.say(&format!("note: `{}` is left out, {file} is missing", task.name));
-            continue;
-        }
-        let episodes = suite.build(task, source.data.as_deref(), &settings, &streams)?;
-        let path = artifact.path().join(format!("{}.{}", task.name, wanted.format));
-        write_episodes(&path, &episodes)?;
-        total += episodes.len();
-        session.console.say(&row(task, &episodes));
-    }
-    artifact.finish()?;
-    session.console.say(&format!("{total} episodes in {}", out.display()));
-    Ok(())
-}
-
-fn row(task: &Task, episodes: &[Episode]) -> String {
-    let turns: usize = episodes.iter().map(|episode| episode.turns.len()).sum();
-    let kind = match task.family {
-        Family::Steer => "outputs",
-        Family::Align | Family::Cover => "examples",
-    };
-    format!("{:<52} {:>7} episodes {turns:>9} {kind}", task.path(), episodes.len())
 }

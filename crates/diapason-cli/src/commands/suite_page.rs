@@ -85,8 +85,12 @@ fn shown(episode: &Episode) -> String {
     };
     match &query.goal {
         Goal::Valid(check) => {
-            let turns = episode.turns.iter().map(|turn| quoted(&turn.output));
-            format!("{}; {}", turns.collect::<Vec<_>>().join(", "), rule(check))
+            let turns: Vec<String> =
+                episode.turns.iter().map(|turn| quoted(&turn.output)).collect();
+            if turns.is_empty() {
+                return rule(check);
+            }
+            format!("{}; {}", turns.join(", "), rule(check))
         }
         Goal::Text(text) => {
             format!("{} → {}", query.input.as_deref().map(quoted).unwrap_or_default(), quoted(text))
@@ -109,6 +113,7 @@ fn rule(check: &Check) -> String {
         Check::Pattern { .. } => "a pattern".to_owned(),
         Check::Integer { min, max } => format!("{min} to {max}"),
         Check::Prime { max } => format!("primes up to {max}"),
+        Check::Open { .. } => "anything, classes by their words".to_owned(),
     }
 }
 

@@ -14,12 +14,10 @@ pub(super) fn evaluate(subject: &Subject, task: &TaskSet) -> anyhow::Result<Eval
     let mut requests = Vec::new();
     let mut asked = Vec::new();
     let mut skipped = 0;
-    for episode in &task.episodes {
+    for (episode, prompt) in task.episodes.iter().zip(subject.prompts(&task.episodes)?) {
         let Some(Query { goal: Goal::Choices { options, .. }, .. }) = &episode.query else {
             bail!("{}: an episode of an alignment task has no options", task.path);
         };
-        let prompt =
-            subject.tokenizer.encode(&subject.tokenizer.template().render_prompt(episode))?;
         let options = options
             .iter()
             .map(|option| subject.tokenizer.encode_output(option))
@@ -29,7 +27,7 @@ pub(super) fn evaluate(subject: &Subject, task: &TaskSet) -> anyhow::Result<Eval
             skipped += 1;
             continue;
         }
-        requests.push(Request { prompt: prompt.ids().to_vec(), ask: Ask::Score { options } });
+        requests.push(Request { prompt, ask: Ask::Score { options } });
         asked.push(episode);
     }
     let answers = subject.engine.ask(&requests)?;

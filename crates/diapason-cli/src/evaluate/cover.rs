@@ -60,13 +60,14 @@ fn draw(
             n: settings.draws,
             seed: streams.stream(&format!("draws {place}"), index as u64).next_u64(),
             temperature,
-            max_tokens: settings.max_tokens.min(subject.context.saturating_sub(prompt.len())),
+            max_tokens: (settings.max_tokens + subject.list_tokens())
+                .min(subject.context.saturating_sub(prompt.len())),
             stop: subject.tokenizer.terminators(),
             ..Sampling::default()
         };
         requests.push(Request { prompt: prompt.ids().to_vec(), ask: Ask::Sample(sampling) });
     }
-    let decode = |sample: &Sample| subject.tokenizer.decode(&sample.ids).trim().to_owned();
+    let decode = |sample: &Sample| subject.answer(&sample.ids).trim().to_owned();
     subject
         .engine
         .ask(&requests)?

@@ -5,16 +5,23 @@
 
 mod align;
 mod cover;
+mod levers;
 mod steer;
 
+pub(crate) use levers::{MEASURES, Measure};
+
+use crate::levers::{Open, read_trained, write_lists};
 use crate::settings::Evaluate;
 use anyhow::Context as _;
-use diapason_data::{BuildSettings, Family, Suite, Task};
+use diapason_data::marked_world::Probe;
+use diapason_data::{BuildSettings, DataError, Family, Suite, Task};
 use diapason_engine::{Engine, EngineSettings};
 use diapason_eval::{Distribution, Measurements, SampleGrid};
-use diapason_flow::{Artifact, Episode, Lm, Streams};
+use diapason_flow::{Artifact, Episode, Lm, Markers, Streams};
+use diapason_markers::{Trained, split_list};
 use diapason_model::{Device, Model};
-use diapason_text::{TemplateKind, Tokenizer};
+use diapason_text::{MarkerSides, TemplateKind, Tokenizer};
+use levers::Trial;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
@@ -31,6 +38,8 @@ pub(crate) struct Subject {
     pub context: usize,
     /// Number of parameters.
     pub parameters: usize,
+    /// What it learned of markers; `None` if it was trained without.
+    pub trained: Option<Trained>,
 }
 
 impl Subject {
@@ -56,10 +65,49 @@ impl Subject {
             model.arch.vocabulary
         );
         let engine = Engine::start(Arc::new(model), device.clone(), EngineSettings::default());
-        let name = name.to_owned();
-        Ok(Subject { name, tokenizer, engine: Box::new(engine), context, parameters })
+        // Lists are no part of what is measured: a trace scores the text behind them.
+        let tokenizer = tokenizer.with_markers(MarkerSides { prompt: false, learn: false });
+        let (name, trained) = (name.to_owned(), read_trained(folder)?);
+        Ok(Subject { name, tokenizer, engine: Box::new(engine), context, parameters, trained })
     }
 }
+
+impl Subject {
+    /// The ids of the prompts of some episodes. A model that writes marker lists has its likeliest
+    /// list behind the prompt: what follows is an answer.
+    pub(crate) fn prompts(&self, episodes: &[Episode]) -> anyhow::Result<Vec<Vec<u32>>> {
+        let prompt = |episode: &Episode| {
+            let marked = self.tokenizer.template().render_prompt(episode);
+            Ok(self.tokenizer.encode(&marked)?.ids().to_vec())
+        };
+        let prompts = episodes.iter().map(prompt).collect::<anyhow::Result<Vec<_>>>()?;
+        let Some(trained) = self.trained.as_ref().filter(|trained| trained.learn) else {
+            return Ok(prompts);
+        };
+        // The likeliest list draws nothing.
+        let stream = Streams::new(0).stream("likeliest", 0);
+        let open = |prompt| Open { prompt, fixed: Markers::default(), stream: stream.clone() };
+        let lists = write_lists(self, trained, prompts.into_iter().map(open).collect(), 0.0)?;
+        Ok(lists.into_iter().map(|list| list.ids).collect())
+    }
+
+    /// Tokens that a marker list before an answer may take beyond those of the answer.
+    pub(crate) fn list_tokens(&self) -> usize {
+        if self.trained.is_some() { LIST_TOKENS } else { 0 }
+    }
+
+    /// The text of drawn ids, without a marker list that the model wrote first.
+    pub(crate) fn answer(&self, ids: &[u32]) -> String {
+        let text = self.tokenizer.decode(ids);
+        match self.trained {
+            Some(_) => split_list(&text).text.trim_start_matches(' ').to_owned(),
+            None => text,
+        }
+    }
+}
+
+/// Room for a list of all markers.
+const LIST_TOKENS: usize = 160;
 
 /// Number of the first synthetic episode of an evaluation: no training counts this far.
 const FIRST_EVALUATED: u64 = 1 << 32;
@@ -75,22 +123,33 @@ pub(crate) struct TaskSet {
 }
 
 impl TaskSet {
-    /// Builds the episodes of a task for evaluation, always with their description.
+    /// Builds the episodes of a task for evaluation.
     pub(crate) fn build(
         suite: &Suite,
         task: &Task,
         data: Option<&Path>,
         settings: &Evaluate,
         streams: &Streams,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self, DataError> {
         let build = BuildSettings {
             description_probability: settings.description_probability,
             max_episodes: Some(settings.episodes),
             max_turns: Some(settings.turns),
             first_episode: FIRST_EVALUATED,
+            ..BuildSettings::default()
         };
         let episodes = suite.build(task, data, &build, streams)?;
         Ok(TaskSet { path: task.path(), family: task.family, episodes })
+    }
+}
+
+impl TaskSet {
+    /// The same for a model that was trained without markers: it has never seen a list.
+    fn without_markers(&self) -> TaskSet {
+        let mut episodes = self.episodes.clone();
+        let turns = episodes.iter_mut().flat_map(|episode| &mut episode.turns);
+        turns.for_each(|turn| turn.markers = Markers::default());
+        TaskSet { path: self.path.clone(), family: self.family, episodes }
     }
 }
 
@@ -118,7 +177,40 @@ pub(crate) fn evaluate_task(
     streams: &Streams,
     out: &Artifact,
 ) -> anyhow::Result<TaskResult> {
-    let name = task.path.replace('/', "__");
+    let streams = streams.within(&task.path);
+    let found = once(&task.path, out, || {
+        let bare = subject.trained.is_none().then(|| task.without_markers());
+        let task = bare.as_ref().unwrap_or(task);
+        match task.family {
+            Family::Steer => steer::evaluate(subject, task, &streams),
+            Family::Align => align::evaluate(subject, task),
+            Family::Cover => cover::evaluate(subject, task, settings, &streams),
+        }
+        .map(Some)
+    })?;
+    found.context("a task of the suite always has a result")
+}
+
+/// Takes one measure of levers, or reads what an earlier run found. `None` where the model has
+/// nothing to measure.
+pub(crate) fn evaluate_levers(
+    subject: &Subject,
+    (task, measure, probes): &(&str, Measure, Vec<Probe>),
+    fixed: bool,
+    streams: &Streams,
+    out: &Artifact,
+) -> anyhow::Result<Option<TaskResult>> {
+    let trial = Trial { subject, task, fixed, streams: streams.within(task) };
+    once(task, out, || measure.evaluate(&trial, probes))
+}
+
+/// Writes the result of a task and its rows, unless an earlier run did.
+fn once(
+    task: &str,
+    out: &Artifact,
+    evaluate: impl FnOnce() -> anyhow::Result<Option<Evaluated>>,
+) -> anyhow::Result<Option<TaskResult>> {
+    let name = task.replace('/', "__");
     let file = format!("tasks/{name}.json");
     let path = out.path().join(&file);
     if path.exists() {
@@ -128,15 +220,10 @@ pub(crate) fn evaluate_task(
             format!("`{}` is damaged\n\nhint: remove it to measure again", path.display())
         });
     }
-    let streams = streams.within(&task.path);
-    let (result, rows) = match task.family {
-        Family::Steer => steer::evaluate(subject, task, &streams)?,
-        Family::Align => align::evaluate(subject, task)?,
-        Family::Cover => cover::evaluate(subject, task, settings, &streams)?,
-    };
+    let Some((result, rows)) = evaluate()? else { return Ok(None) };
     out.write(&format!("samples/{name}.jsonl"), |file| {
         rows.iter().try_for_each(|row| writeln!(file, "{row}"))
     })?;
     out.write_json(&file, &result)?;
-    Ok(result)
+    Ok(Some(result))
 }

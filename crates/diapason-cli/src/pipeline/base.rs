@@ -2,9 +2,9 @@
 
 use super::{Made, Run};
 use crate::commands::{import_llama2c, special_ids};
-use crate::settings::NewBase;
+use crate::settings::{NewBase, World};
 use anyhow::Context as _;
-use diapason_data::world;
+use diapason_data::{marked_world, world};
 use diapason_flow::{Artifact, Episode, LossPolicy, Stamp, Turn};
 use diapason_model::{Arch, Model};
 use diapason_text::{TemplateKind, Tokenizer, train_tokenizer};
@@ -40,8 +40,12 @@ impl Run<'_> {
 
     fn begin_and_train(&self, new: &NewBase, artifact: &Artifact) -> anyhow::Result<()> {
         let streams = self.streams.within("base");
+        let document = match new.world {
+            World::Things => world::document,
+            World::Marked => marked_world::document,
+        };
         let documents: Vec<String> = (0..new.corpus.documents as u64)
-            .map(|index| world::document(new.corpus.lines, &mut streams.stream("document", index)))
+            .map(|index| document(new.corpus.lines, &mut streams.stream("document", index)))
             .collect();
         let tokenizer = train_tokenizer(documents.iter(), new.vocabulary)?;
         let tokenizer = tokenizer.with_kind(TemplateKind::Plain)?;

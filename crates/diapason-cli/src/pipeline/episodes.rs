@@ -1,9 +1,13 @@
 //! The episodes that models are tuned on, and a held-out part of them.
 
 use super::{Made, Run};
-use crate::commands::suite_of;
+use crate::commands::{suite_of, unless_missing};
+use crate::leakage::Guard;
 use anyhow::{Context as _, bail};
-use diapason_data::{BuildSettings, MixSettings, Split, Suite, mix, read_episodes, write_episodes};
+use diapason_data::{
+    BuildSettings, Kind, MixSettings, Split, Suite, marked_world, mix, read_episodes,
+    write_episodes,
+};
 use diapason_flow::{Artifact, Episode, Fingerprint, Stamp};
 use rand::seq::SliceRandom as _;
 use std::collections::BTreeSet;
@@ -46,10 +50,15 @@ impl Run<'_> {
             return Ok(Episodes { made, train: read_episodes(&train_file)?, held_out });
         }
         let started = Instant::now();
+        let mut guard = self.guard()?;
         let (train, held_out) = match &data.episodes {
-            Some(file) => self.of_file(file)?,
-            None => self.of_tasks()?,
+            Some(file) => self.of_file(file, guard.as_mut())?,
+            None => self.of_tasks(guard.as_mut())?,
         };
+        if let Some(guard) = guard {
+            artifact.write_json("overlaps.json", &guard.overlaps())?;
+            self.say(&format!("episodes: {guard}"));
+        }
         if train.is_empty() {
             bail!("there is no episode to train on\n\nhint: name tasks in `data.tasks`");
         }
@@ -63,15 +72,33 @@ impl Run<'_> {
         Ok(Episodes { made: Made { name, path, stamp, seconds }, train, held_out })
     }
 
-    fn of_file(&self, file: &Path) -> anyhow::Result<(Vec<Episode>, Vec<Episode>)> {
+    /// What keeps the tasks that are measured on out of training, where the recipe wants it.
+    fn guard(&self) -> anyhow::Result<Option<Guard>> {
+        let Some(near) = self.settings.data.exclude_overlaps.near() else { return Ok(None) };
+        let (data, suite) = (&self.settings.data, self.suite()?);
+        let measured = &self.settings.evaluate.tasks;
+        Guard::new(&suite, data.dir.as_deref(), measured, &data.tasks, near).map(Some)
+    }
+
+    fn of_file(
+        &self,
+        file: &Path,
+        guard: Option<&mut Guard>,
+    ) -> anyhow::Result<(Vec<Episode>, Vec<Episode>)> {
         let mut episodes = read_episodes(file)?;
+        if let Some(guard) = guard {
+            episodes = guard.keep(&file.display().to_string(), episodes);
+        }
         if self.settings.data.shuffle {
             episodes.shuffle(&mut self.streams.stream("episodes", 0));
         }
         Ok(self.split(episodes))
     }
 
-    fn of_tasks(&self) -> anyhow::Result<(Vec<Episode>, Vec<Episode>)> {
+    fn of_tasks(
+        &self,
+        mut guard: Option<&mut Guard>,
+    ) -> anyhow::Result<(Vec<Episode>, Vec<Episode>)> {
         let data = &self.settings.data;
         let suite = self.suite()?;
         let streams = self.streams.within("train");
@@ -91,14 +118,37 @@ impl Run<'_> {
                     max_episodes: share.episodes,
                     ..BuildSettings::default()
                 };
-                let episodes = suite.build(task, data.dir.as_deref(), &build, &streams)?;
+                let built = suite.build(task, data.dir.as_deref(), &build, &streams);
+                // A task that is named must be there; of those that a pattern means, some may.
+                let mut episodes = if share.task.contains(['*', ',']) {
+                    match unless_missing(self.session, task, built)? {
+                        Some(episodes) => episodes,
+                        None => continue,
+                    }
+                } else {
+                    built?
+                };
+                if let Some(guard) = guard.as_mut().filter(|_| task.kind != Kind::Process) {
+                    episodes = guard.keep(&task.path(), episodes);
+                }
                 let (train, held) = self.split(episodes);
                 held_out.extend(held);
                 tasks.push((task.name.clone(), train));
             }
         }
-        let settings = MixSettings { shuffle: data.shuffle, ..MixSettings::default() };
-        Ok((mix(tasks, &settings, &streams)?.episodes, held_out))
+        if let Some(marked) = &data.marked {
+            let examples = marked_world::episodes(marked, &streams.within("marked"));
+            let (train, held) = self.split(examples);
+            held_out.extend(held);
+            tasks.push(("marked".to_owned(), train));
+        }
+        let settings = MixSettings { shuffle: data.shuffle, ..data.mix.clone() };
+        let mixed = mix(tasks, &settings, &streams)?;
+        for count in mixed.counts.iter().filter(|count| count.used != count.available) {
+            let (task, used, available) = (&count.task, count.used, count.available);
+            self.say(&format!("episodes: {used} of {available} of {task} in the mixture"));
+        }
+        Ok((mixed.episodes, held_out))
     }
 
     /// Sets whole units aside: those that come first by a hash of their name.
@@ -111,7 +161,8 @@ impl Run<'_> {
         units.sort_unstable();
         units.dedup();
         // One unit alone cannot be split.
-        let count = ((units.len() as f64 * share).round() as usize).min(units.len() - 1);
+        let count =
+            ((units.len() as f64 * share).round() as usize).min(units.len().saturating_sub(1));
         let aside: BTreeSet<String> =
             units[..count].iter().map(|(_, unit)| (*unit).to_owned()).collect();
         let (held_out, train) =

@@ -2,8 +2,12 @@
 
 use super::episodes::Episodes;
 use super::{Made, Run, template_kind};
-use crate::evaluate::{Subject, TaskResult, TaskSet, evaluate_task};
-use diapason_data::{Kind, Status, Task};
+use crate::commands::unless_missing;
+use crate::evaluate::{
+    MEASURES, Measure, Subject, TaskResult, TaskSet, evaluate_levers, evaluate_task,
+};
+use diapason_data::marked_world::Probe;
+use diapason_data::{Kind, Task};
 use diapason_flow::{Artifact, Stamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -18,26 +22,78 @@ pub(crate) struct Evaluation {
     pub seconds: f64,
 }
 
+/// What a model is asked.
+pub(super) struct Questions {
+    /// Tasks of the suite.
+    pub(super) tasks: Vec<TaskSet>,
+    /// Measures of levers with their requests.
+    pub(super) levers: Vec<(&'static str, Measure, Vec<Probe>)>,
+}
+
+/// What a model with its levers set is called beside itself.
+pub(super) fn with_levers(model: &str) -> String {
+    format!("{model}-fixed")
+}
+
 impl Run<'_> {
-    pub(super) fn evaluate(
+    /// Every question to every model, and once more those about levers to models that know
+    /// markers, now with the levers set.
+    pub(super) fn evaluations(
+        &self,
+        models: Vec<Made>,
+        episodes: &Episodes,
+    ) -> anyhow::Result<(Vec<Made>, Vec<Evaluation>)> {
+        let questions =
+            Questions { tasks: self.evaluation_tasks(episodes)?, levers: self.lever_questions() };
+        let set = Questions { tasks: Vec::new(), levers: questions.levers.clone() };
+        let mut evaluations = models
+            .iter()
+            .map(|model| self.evaluate(model, episodes, &questions, false))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let mut evaluated = models.clone();
+        let marked = self.settings.models.iter().filter(|tuned| tuned.markers.is_some());
+        let marked: BTreeSet<&str> = marked.map(|tuned| tuned.name.as_str()).collect();
+        for model in models {
+            if set.levers.is_empty() || !marked.contains(model.name.as_str()) {
+                continue;
+            }
+            evaluations.push(self.evaluate(&model, episodes, &set, true)?);
+            evaluated.push(Made { name: with_levers(&model.name), seconds: None, ..model });
+        }
+        Ok((evaluated, evaluations))
+    }
+
+    fn lever_questions(&self) -> Vec<(&'static str, Measure, Vec<Probe>)> {
+        let count = self.settings.evaluate.levers;
+        let streams = self.streams.within("evaluate").within("levers");
+        let asked = MEASURES.iter().filter(|_| count > 0);
+        asked.map(|(task, measure)| (*task, *measure, measure.probes(count, &streams))).collect()
+    }
+
+    /// The questions to one model; `fixed` sets its levers.
+    fn evaluate(
         &self,
         model: &Made,
         episodes: &Episodes,
-        tasks: &[TaskSet],
+        questions: &Questions,
+        fixed: bool,
     ) -> anyhow::Result<Evaluation> {
         let started = Instant::now();
+        let tasks = &questions.tasks;
         let tuned = self.settings.models.iter().find(|tuned| tuned.name == model.name);
         let template = tuned.map_or(&self.settings.evaluate.base_template, |tuned| &tuned.template);
         let mut settings = serde_json::to_value(&self.settings.evaluate)?;
         settings["template"] = template.as_str().into();
+        settings["fixed"] = fixed.into();
         settings["data"] =
             serde_json::to_value((&self.settings.data.dir, &self.settings.data.suite))?;
         let parents = vec![model.fingerprint(), episodes.made.fingerprint()];
         let stamp = Stamp::new("evaluation", parents, settings, self.settings.seed);
-        let stage = format!("evaluations/{}", model.name);
+        let name = if fixed { with_levers(&model.name) } else { model.name.clone() };
+        let stage = format!("evaluations/{name}");
         let (artifact, complete) = Artifact::open(&self.out.join(&stage), stamp)?;
         let kind = template_kind(template)?;
-        let subject = Subject::load(&model.name, &model.path, Some(kind), &self.session.device)?;
+        let subject = Subject::load(&name, &model.path, Some(kind), &self.session.device)?;
         let mut results = BTreeMap::new();
         for (index, task) in tasks.iter().enumerate() {
             self.stopped(&stage)?;
@@ -59,18 +115,24 @@ impl Run<'_> {
             }
             results.insert(task.path.clone(), result);
         }
+        for lever in &questions.levers {
+            self.stopped(&stage)?;
+            let streams = self.streams.within("evaluate");
+            let found = evaluate_levers(&subject, lever, fixed, &streams, &artifact)?;
+            results.extend(found.map(|result| (lever.0.to_owned(), result)));
+        }
         self.session.console.clear();
         if !complete {
             artifact.finish()?;
         }
         let (parameters, seconds) = (subject.parameters, started.elapsed().as_secs_f64());
-        self.say(&format!("{stage}: {} tasks in {seconds:.1} s", tasks.len()));
+        self.say(&format!("{stage}: {} tasks in {seconds:.1} s", results.len()));
         Ok(Evaluation { tasks: results, parameters, seconds })
     }
 
     /// The tasks that can be built, with instances that were not trained on: other instances of
     /// the processes, and of tables that were trained on the units that were set aside.
-    pub(super) fn evaluation_tasks(&self, episodes: &Episodes) -> anyhow::Result<Vec<TaskSet>> {
+    fn evaluation_tasks(&self, episodes: &Episodes) -> anyhow::Result<Vec<TaskSet>> {
         let suite = self.suite()?;
         let (settings, data) = (&self.settings.evaluate, self.settings.data.dir.as_deref());
         let streams = self.streams.within("evaluate");
@@ -95,18 +157,16 @@ impl Run<'_> {
                 if !names.insert(task.name.clone()) {
                     continue;
                 }
-                if let Status::Missing { missing } = suite.check(task, data)? {
-                    let file = missing.first().map_or("", |missing| missing.file.as_str());
-                    self.say(&format!("note: `{}` is left out, {file} is missing", task.name));
-                    continue;
-                }
                 let path = task.path();
                 let set = if task.kind != Kind::Process && trained.contains(path.as_str()) {
                     let aside = episodes.held_out.iter().filter(|episode| episode.task == path);
                     let aside = aside.take(settings.episodes).cloned().collect();
                     TaskSet { path, family: task.family, episodes: aside }
                 } else {
-                    let mut set = TaskSet::build(&suite, task, data, settings, &streams)?;
+                    let built = TaskSet::build(&suite, task, data, settings, &streams);
+                    let Some(mut set) = unless_missing(self.session, task, built)? else {
+                        continue;
+                    };
                     set.episodes.retain(|episode| !instances.contains(episode.unit.as_str()));
                     set
                 };

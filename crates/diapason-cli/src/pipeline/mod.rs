@@ -7,6 +7,7 @@
 mod base;
 mod episodes;
 mod evaluation;
+mod rendering;
 mod report;
 mod soft;
 mod tuning;
@@ -71,11 +72,7 @@ impl<'a> Run<'a> {
         for tuned in &self.settings.models {
             models.push(self.tune(tuned, &base, &episodes)?);
         }
-        let tasks = self.evaluation_tasks(&episodes)?;
-        let evaluations = models
-            .iter()
-            .map(|model| self.evaluate(model, &episodes, &tasks))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let (models, evaluations) = self.evaluations(models, &episodes)?;
         self.report(&models, &evaluations, started.elapsed().as_secs_f64())
     }
 

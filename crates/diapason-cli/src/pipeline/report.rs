@@ -1,13 +1,13 @@
 //! The report stage: figures of all models side by side, claims put to the test, one page.
 
-use super::evaluation::Evaluation;
+use super::evaluation::{Evaluation, with_levers};
 use super::{Made, Run};
-use crate::settings::ClaimSettings;
+use crate::settings::{ClaimSettings, Tuned};
 use anyhow::Context as _;
 use diapason_data::Task;
 use diapason_eval::{
     Claim, Distribution, Fact, Measurements, ModelInfo, ReportData, SampleGrid, Seen, TaskNote,
-    Units, Version, compare_units, html,
+    Units, Version, compare_units, gain_gap, html,
 };
 use diapason_flow::{LossPolicy, Streams, write_atomically};
 use std::collections::BTreeMap;
@@ -59,7 +59,11 @@ impl Run<'_> {
     }
 
     fn info(&self, made: &Made, evaluation: &Evaluation) -> ModelInfo {
-        let tuned = self.settings.models.iter().find(|tuned| tuned.name == made.name);
+        let named = |tuned: &&Tuned| tuned.name == made.name;
+        let set = |tuned: &&Tuned| with_levers(&tuned.name) == made.name;
+        let models = &self.settings.models;
+        let fixed = models.iter().find(set);
+        let tuned = fixed.or_else(|| models.iter().find(named));
         ModelInfo {
             stamp: made.stamp.fingerprint.to_string(),
             path: made.path.display().to_string(),
@@ -70,7 +74,15 @@ impl Run<'_> {
                         self.settings.evaluate.base_template
                     )
                 },
-                |tuned| format!("{}; template `{}`", in_words(tuned.loss), tuned.template),
+                |tuned| {
+                    let (loss, template) = (in_words(tuned.loss), &tuned.template);
+                    let markers = match (&tuned.markers, fixed) {
+                        (None, _) => "",
+                        (Some(_), None) => "; markers, all inferred",
+                        (Some(_), Some(_)) => "; markers, with the levers of each task set",
+                    };
+                    format!("{loss}{markers}; template `{template}`")
+                },
             ),
             parameters: Some(evaluation.parameters as u64),
             seconds: made.seconds,
@@ -108,6 +120,11 @@ impl Run<'_> {
         let tasks = measured.iter().flat_map(|measured| measured.tasks.keys());
         Ok(tasks
             .map(|path| {
+                if path.starts_with("levers/") {
+                    let text = "new requests of the marked world that models were tuned on";
+                    let note = TaskNote { seen: Seen::NewInstances, text: text.to_owned() };
+                    return (path.clone(), note);
+                }
                 let title = suite.tasks().iter().find(|task| task.path() == *path);
                 let title = title.map_or(path.as_str(), |task| task.title.as_str());
                 let (seen, how) = if held_out.contains(path) {
@@ -214,6 +231,9 @@ fn claims_of(
     claims
         .iter()
         .filter_map(|claim| {
+            if let Some(other) = &claim.beyond {
+                return gain_claim(claim, other, measured, streams);
+            }
             let ours = units(measured.get(claim.model.as_str())?, claim, claim.at)?;
             let (factor, theirs) = match (&claim.than, claim.bound) {
                 (Some(than), _) => {
@@ -236,6 +256,34 @@ fn claims_of(
             })
         })
         .collect()
+}
+
+/// What `model` gains over `than` on the claim's task beyond what it gains on another.
+fn gain_claim(
+    claim: &ClaimSettings,
+    other: &str,
+    measured: &BTreeMap<&str, &Measurements>,
+    streams: &Streams,
+) -> Option<Claim> {
+    let figure = |model: &str, task: &str| {
+        let on = ClaimSettings { task: task.to_owned(), ..claim.clone() };
+        units(measured.get(model)?, &on, None)
+    };
+    let than = claim.than.as_deref()?;
+    let here = (figure(than, &claim.task)?, figure(&claim.model, &claim.task)?);
+    let there = (figure(than, other)?, figure(&claim.model, other)?);
+    let streams = streams.within(&claim.text);
+    let found = gain_gap((&here.0, &here.1), (&there.0, &there.1), &streams)?;
+    Some(Claim {
+        text: claim.text.clone(),
+        task: claim.task.clone(),
+        metric: claim.metric.clone(),
+        holds: found.ci95[0] > 0.0,
+        difference: found.gap,
+        ci95: found.ci95,
+        p: found.p,
+        n: found.n,
+    })
 }
 
 /// The figure by unit, or its point on the curve.

@@ -1,14 +1,17 @@
 //! Tuning: the base trained on the episodes with one loss policy.
 
 use super::episodes::Episodes;
+use super::rendering::{Rendering, Shown};
 use super::soft::Asked;
 use super::{Made, Run};
 use crate::commands::special_ids;
+use crate::levers::MARKERS_FILE;
 use crate::settings::Tuned;
 use anyhow::bail;
 use diapason_flow::{Artifact, Episode, Stamp};
+use diapason_markers::Trained;
 use diapason_model::Model;
-use diapason_text::Tokenizer;
+use diapason_text::{MarkerSides, Tokenizer};
 use diapason_train::{Control, Event, Outcome, Plan, Sequence, TrainSettings, train};
 use std::path::Path;
 use std::time::Instant;
@@ -32,8 +35,15 @@ impl Run<'_> {
         }
         let started = Instant::now();
         let tokenizer = Self::tokenizer(&base.path, &tuned.template)?;
+        let learn = tuned.markers.is_some_and(|markers| markers.learn);
+        let tokenizer = tokenizer.with_markers(MarkerSides { prompt: false, learn });
         let mut model = Model::load(&base.path)?;
-        let sequences = self.sequences(&stage, &episodes.train, tuned, &tokenizer)?;
+        let mut sequences = self.sequences(&stage, &episodes.train, tuned, &tokenizer)?;
+        if let Some(budget) = self.settings.data.token_budget {
+            let all = sequences.len();
+            keep_within(&mut sequences, budget);
+            self.say(&format!("{stage}: {} of {all} sequences in the budget", sequences.len()));
+        }
         let held_out = self.sequences(&stage, &episodes.held_out, tuned, &tokenizer)?;
         let settings = TrainSettings { seed: self.settings.seed, ..tuned.train.clone() };
         self.train(&stage, &mut model, (&sequences, &held_out), &settings, &path)?;
@@ -44,6 +54,12 @@ impl Run<'_> {
         }
         model.save(&path, &special_ids(&tokenizer))?;
         tokenizer.save(&path)?;
+        if let Some(markers) = &tuned.markers {
+            let turns = episodes.train.iter().flat_map(|episode| &episode.turns);
+            let marked = turns.map(|turn| &turn.markers).filter(|markers| !markers.is_empty());
+            let trained = Trained::of(markers.dropout(), markers.learn, marked);
+            artifact.write_json(MARKERS_FILE, &trained)?;
+        }
         let stamp = artifact.finish()?;
         Ok(Made { name, path, stamp, seconds: Some(started.elapsed().as_secs_f64()) })
     }
@@ -57,14 +73,23 @@ impl Run<'_> {
         tuned: &Tuned,
         tokenizer: &Tokenizer,
     ) -> anyhow::Result<Vec<Sequence>> {
-        let streams = self.streams.within("queries");
+        let rendering = Rendering {
+            template: tokenizer.template(),
+            loss: tuned.loss,
+            dropout: tuned.markers.map(|markers| markers.dropout()),
+            streams: self.streams.within("dropout"),
+        };
+        let queries = self.streams.within("queries");
         let mut sequences = Vec::with_capacity(episodes.len());
+        let mut shown = Shown::default();
         for (index, episode) in episodes.iter().enumerate() {
-            let mut draws = streams.stream(&episode.unit, index as u64);
+            let mut draws = queries.stream(&episode.unit, index as u64);
             let asked = tuned.train.soft_targets.is_some();
             let asked = asked.then(|| Asked::of(episode, tuned.loss, &mut draws)).flatten();
-            let shown = asked.as_ref().map_or(episode, |asked| &asked.episode);
-            let tokens = tokenizer.encode(&tokenizer.template().render(shown, tuned.loss))?;
+            let trained = asked.as_ref().map_or(episode, |asked| &asked.episode);
+            let (marked, lists) = rendering.render(index as u64, trained);
+            shown.add(&lists);
+            let tokens = tokenizer.encode(&marked)?;
             let soft = match &asked {
                 Some(asked) => asked.target(&tokens, tokenizer)?,
                 None => None,
@@ -80,6 +105,9 @@ impl Run<'_> {
         }
         if sequences.is_empty() && !episodes.is_empty() {
             bail!("{stage}: no episode has anything to learn under this loss");
+        }
+        if shown.examples > 0 {
+            self.say(&format!("{stage}: {shown}"));
         }
         Ok(sequences)
     }
@@ -130,6 +158,17 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// Keeps the first sequences, at least one, that have at most `budget` tokens together.
+fn keep_within(sequences: &mut Vec<Sequence>, budget: u64) {
+    let mut tokens = 0;
+    let within = sequences.iter().take_while(|sequence| {
+        tokens += sequence.tokens.len() as u64;
+        tokens <= budget
+    });
+    let kept = within.count().max(1);
+    sequences.truncate(kept);
 }
 
 /// What a run will do, before it does it.

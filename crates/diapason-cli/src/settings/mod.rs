@@ -3,12 +3,16 @@
 //! Nothing downstream reads a flag, the environment or an absent value. The resolved settings are
 //! printed by `run --dry-run` and saved in every artifact.
 
+mod markers;
 mod resolve;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use markers::MarkerSettings;
 pub(crate) use resolve::{resolve, resolve_file};
 
+use diapason_data::MixSettings;
+use diapason_data::marked_world::MarkedSettings;
 use diapason_data::world::CorpusSettings;
 use diapason_flow::LossPolicy;
 use diapason_train::TrainSettings;
@@ -77,10 +81,23 @@ pub(crate) struct NewBase {
     pub context: usize,
     /// Size of the tokenizer that is trained on the corpus.
     pub vocabulary: usize,
+    /// The world that the corpus is about.
+    pub world: World,
     /// The corpus.
     pub corpus: CorpusSettings,
     /// How the base is trained on it.
     pub train: TrainSettings,
+}
+
+/// A small world that a new base model reads of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum World {
+    /// Kinds of things, bags of balls, counts: that of `quickstart`.
+    #[default]
+    Things,
+    /// Texts in five languages about seven domains.
+    Marked,
 }
 
 impl Default for NewBase {
@@ -93,6 +110,7 @@ impl Default for NewBase {
             mlp_width: 352,
             context: 512,
             vocabulary: 1024,
+            world: World::default(),
             corpus: CorpusSettings::default(),
             train: TrainSettings::default(),
         }
@@ -105,6 +123,8 @@ impl Default for NewBase {
 pub(crate) struct Data {
     /// A file of episodes (JSONL or Parquet) instead of tasks.
     pub episodes: Option<PathBuf>,
+    /// Examples of the marked world, beside those of the tasks.
+    pub marked: Option<MarkedSettings>,
     /// Whether episodes are shuffled; `false` keeps the order of the file for exact comparisons.
     pub shuffle: bool,
     /// Tasks and how many episodes of each.
@@ -117,18 +137,54 @@ pub(crate) struct Data {
     pub suite: Option<PathBuf>,
     /// Share of each task's units that is never trained on.
     pub held_out_share: f64,
+    /// How much of each task is in the mixture.
+    pub mix: MixSettings,
+    /// Token budget of one epoch: the first sequences of the mixture that fit into it, at least
+    /// one. The mixture is shuffled, so tasks keep their shares.
+    pub token_budget: Option<u64>,
+    /// Which episodes are left out because they share texts, or lists of answers, with the tasks
+    /// of `evaluate.tasks` that are not trained on.
+    pub exclude_overlaps: Overlaps,
+}
+
+/// What counts as shared between training and evaluation; `diapason suite audit` shows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Overlaps {
+    /// Nothing is looked for.
+    #[default]
+    None,
+    /// The same text but for case, punctuation and blanks.
+    Exact,
+    /// Also texts of a Jaccard similarity of at least 0.8.
+    Near,
+}
+
+impl Overlaps {
+    /// The similarity from which texts overlap, if any do.
+    pub(crate) fn near(self) -> Option<f64> {
+        match self {
+            Overlaps::None => None,
+            Overlaps::Exact => Some(1.0),
+            Overlaps::Near => Some(0.8),
+        }
+    }
 }
 
 impl Default for Data {
     fn default() -> Self {
         Data {
             episodes: None,
+            marked: None,
             shuffle: true,
             tasks: Vec::new(),
             description_probability: 0.8,
             dir: None,
             suite: None,
             held_out_share: 0.05,
+            mix: MixSettings::default(),
+            token_budget: None,
+            exclude_overlaps: Overlaps::None,
         }
     }
 }
@@ -155,6 +211,9 @@ pub(crate) struct Tuned {
     /// Template of training and evaluation.
     #[serde(default = "spectrum")]
     pub template: String,
+    /// How it meets the markers of the data; without this it never sees one.
+    #[serde(default)]
+    pub markers: Option<MarkerSettings>,
     /// How it is trained: `[train]` with the values given here.
     #[serde(default)]
     pub train: TrainSettings,
@@ -186,6 +245,8 @@ pub(crate) struct Evaluate {
     pub max_tokens: usize,
     /// Temperatures of the coverage curve; the figures themselves are at 1.
     pub temperatures: Vec<f32>,
+    /// Requests of each measure of levers, in the marked world; 0 measures none.
+    pub levers: usize,
     /// Tasks held out of tuning as a family, as globs over `family/name`: the report says so.
     pub held_out: Vec<String>,
 }
@@ -202,6 +263,7 @@ impl Default for Evaluate {
             draws: 100,
             max_tokens: 48,
             temperatures: vec![0.5, 0.7, 1.0, 1.3],
+            levers: 0,
             held_out: Vec::new(),
         }
     }
@@ -234,6 +296,10 @@ pub(crate) struct ClaimSettings {
     /// Where on the curve of the other model; the same place if absent.
     #[serde(default)]
     pub than_at: Option<f64>,
+    /// Instead of the figures, compares what `model` gains over `than` here with what it gains on
+    /// this task: the gain here is claimed to be larger.
+    #[serde(default)]
+    pub beyond: Option<String>,
     /// Whether the figure is claimed to be higher; otherwise lower.
     #[serde(default)]
     pub higher: bool,

@@ -205,8 +205,10 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
     let sources = [base.path.is_some(), base.llama2c.is_some(), base.new.is_some()];
     let problem = if sources.iter().filter(|given| **given).count() != 1 {
         "give exactly one of `base.path`, `base.llama2c` and `base.new`".to_owned()
-    } else if settings.data.episodes.is_some() && !settings.data.tasks.is_empty() {
-        "give `data.episodes` or `data.tasks`, not both".to_owned()
+    } else if settings.data.episodes.is_some()
+        && !(settings.data.tasks.is_empty() && settings.data.marked.is_none())
+    {
+        "give `data.episodes`, or `data.tasks` and `data.marked`, not both".to_owned()
     } else if !(0.0..=1.0).contains(&settings.data.description_probability) {
         format!(
             "`data.description_probability` is {}, not in 0..=1",
@@ -216,6 +218,8 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
         format!("`data.held_out_share` is {}, not in 0..1", settings.data.held_out_share)
     } else if let Some(name) = repeated_name(settings) {
         format!("two models are called `{name}`")
+    } else if let Some(problem) = wrong_markers(settings) {
+        problem
     } else {
         return Ok(());
     };
@@ -225,4 +229,12 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
 fn repeated_name(settings: &Settings) -> Option<&str> {
     let mut seen = std::collections::HashSet::from(["base"]);
     settings.models.iter().map(|model| model.name.as_str()).find(|name| !seen.insert(name))
+}
+
+/// Shares of a model's marker dropout that are none.
+fn wrong_markers(settings: &Settings) -> Option<String> {
+    settings.models.iter().find_map(|model| {
+        let problem = model.markers?.dropout().check().err()?;
+        Some(format!("`models.{}.markers.dropout`: {problem}", model.name))
+    })
 }

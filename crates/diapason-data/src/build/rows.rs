@@ -1,4 +1,4 @@
-//! Running a task's SQL: rows grouped by unit.
+//! Running a task's SQL: its columns, its rows, its mistakes.
 
 use crate::DataError;
 use crate::functions::real_text;
@@ -8,16 +8,13 @@ use crate::wording::Wording;
 use diapason_flow::{Goal, Query, Turn};
 use rusqlite::Statement;
 use rusqlite::types::ValueRef;
-use std::collections::HashMap;
 
-/// The rows of one SQL.
+/// The questions of one SQL.
 pub(super) struct Rows {
     /// Names of the columns that descriptions use.
     pub variables: Vec<String>,
-    /// In the order in which the SQL first gives them.
+    /// In the order of the SQL.
     pub units: Vec<Unit>,
-    /// Whether the SQL has no `unit` column.
-    pub one_table: bool,
 }
 
 /// The rows of one unit; for an align task one question, of which a unit may have several.
@@ -31,10 +28,10 @@ pub(super) struct Unit {
 }
 
 /// Where the columns that we know stand.
-struct Columns {
-    unit: Option<usize>,
-    input: Option<usize>,
-    output: Option<usize>,
+pub(super) struct Columns {
+    pub unit: Option<usize>,
+    pub input: Option<usize>,
+    pub output: Option<usize>,
     options: Option<usize>,
     probs: Option<usize>,
     weights: Option<usize>,
@@ -42,48 +39,6 @@ struct Columns {
 }
 
 impl Rows {
-    /// Turns by unit: columns `output`, perhaps `unit` and `input`, and variables.
-    pub(super) fn read(
-        database: &Database,
-        sql: &Sql,
-        descriptions: &[Wording],
-    ) -> Result<Rows, DataError> {
-        let mut statement = prepare(database, sql)?;
-        let columns = Columns::of(&statement, descriptions)?;
-        let output = required(columns.output, "output", &statement, sql)?;
-        let mut rows = Rows::new(&columns);
-        let mut positions: HashMap<String, usize> = HashMap::new();
-        each(&mut statement, sql, |number, row| {
-            let name = Columns::text(row, columns.unit, sql)?.unwrap_or_default();
-            if name.is_empty() && columns.unit.is_some() {
-                return Err(row_problem(sql, number, "unit", "there is no value"));
-            }
-            let Some(output) = Columns::text(row, Some(output), sql)? else {
-                return Err(row_problem(sql, number, "output", "there is no value"));
-            };
-            if matches!(output.as_str(), "NaN" | "nan") {
-                let problem =
-                    format!("`{output}` is a missing value, not a text; leave such rows out");
-                return Err(row_problem(sql, number, "output", &problem));
-            }
-            let input = Columns::text(row, columns.input, sql)?;
-            let values = columns.values(row, sql)?;
-            let position = *positions.entry(name.clone()).or_insert(rows.units.len());
-            if position == rows.units.len() {
-                rows.units.push(Unit { name, values, ..Unit::default() });
-            } else if let Some(index) = differing(&rows.units[position].values, &values) {
-                let unit = &rows.units[position].name;
-                let problem =
-                    format!("a description uses it, and unit `{unit}` has another value before");
-                return Err(row_problem(sql, number, &rows.variables[index], &problem));
-            }
-            let turn = Turn { input, output, ..Turn::default() };
-            rows.units[position].turns.push(turn);
-            Ok(())
-        })?;
-        Ok(rows)
-    }
-
     /// Questions with a distribution: columns `options`, `probs` or `weights`, perhaps `unit` and
     /// `input`, and variables.
     pub(super) fn read_questions(
@@ -95,13 +50,15 @@ impl Rows {
         let columns = Columns::of(&statement, descriptions)?;
         let options = required(columns.options, "options", &statement, sql)?;
         let shares = required(columns.probs.or(columns.weights), "probs", &statement, sql)?;
-        let mut rows = Rows::new(&columns);
+        let mut rows = Rows { variables: columns.names(), units: Vec::new() };
         each(&mut statement, sql, |number, row| {
             let text = |column: usize| -> Result<String, DataError> {
                 Ok(Columns::text(row, Some(column), sql)?.unwrap_or_default())
             };
             let goal = distribution(&text(options)?, &text(shares)?, columns.probs.is_none())
-                .map_err(|(column, problem)| row_problem(sql, number, column, &problem))?;
+                .map_err(|(column, problem)| {
+                    row_problem(database, sql, number, column, &problem)
+                })?;
             let input = Columns::text(row, columns.input, sql)?;
             rows.units.push(Unit {
                 name: Columns::text(row, columns.unit, sql)?.unwrap_or_default(),
@@ -112,11 +69,6 @@ impl Rows {
             Ok(())
         })?;
         Ok(rows)
-    }
-
-    fn new(columns: &Columns) -> Rows {
-        let variables = columns.variables.iter().map(|(name, _)| name.clone()).collect();
-        Rows { variables, units: Vec::new(), one_table: columns.unit.is_none() }
     }
 }
 
@@ -131,9 +83,30 @@ pub(super) fn one_column(database: &Database, sql: &Sql) -> Result<Vec<String>, 
     Ok(items)
 }
 
+/// Columns `unit` and `description` of every row.
+pub(super) fn prompts(database: &Database, sql: &Sql) -> Result<Vec<(String, String)>, DataError> {
+    let mut statement = prepare(database, sql)?;
+    let find = |name: &str| statement.column_names().position(|column| column == name);
+    let unit = required(find("unit"), "unit", &statement, sql)?;
+    let description = required(find("description"), "description", &statement, sql)?;
+    let mut prompts = Vec::new();
+    each(&mut statement, sql, |number, row| {
+        let text = |column: usize, name: &str| {
+            let empty = || row_problem(database, sql, number, name, "there is no value");
+            cell_text(row, column, sql)?.filter(|text| !text.is_empty()).ok_or_else(empty)
+        };
+        prompts.push((text(unit, "unit")?, text(description, "description")?));
+        Ok(())
+    })?;
+    Ok(prompts)
+}
+
 impl Columns {
     /// Finds the known columns, and those that descriptions name.
-    fn of(statement: &Statement<'_>, descriptions: &[Wording]) -> Result<Columns, DataError> {
+    pub(super) fn of(
+        statement: &Statement<'_>,
+        descriptions: &[Wording],
+    ) -> Result<Columns, DataError> {
         let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         for wording in descriptions {
             wording.check(names.iter().map(String::as_str))?;
@@ -159,7 +132,12 @@ impl Columns {
         })
     }
 
-    fn text(
+    /// Names of the columns that descriptions use.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.variables.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    pub(super) fn text(
         row: &rusqlite::Row<'_>,
         column: Option<usize>,
         sql: &Sql,
@@ -167,13 +145,13 @@ impl Columns {
         column.map_or(Ok(None), |column| cell_text(row, column, sql))
     }
 
-    fn values(&self, row: &rusqlite::Row<'_>, sql: &Sql) -> Result<Vec<Option<String>>, DataError> {
+    pub(super) fn values(
+        &self,
+        row: &rusqlite::Row<'_>,
+        sql: &Sql,
+    ) -> Result<Vec<Option<String>>, DataError> {
         self.variables.iter().map(|(_, column)| cell_text(row, *column, sql)).collect()
     }
-}
-
-fn differing(one: &[Option<String>], other: &[Option<String>]) -> Option<usize> {
-    one.iter().zip(other).position(|(one, other)| one != other)
 }
 
 /// Options with probabilities; `weigh`: the numbers are divided by their sum. The error is the
@@ -203,7 +181,7 @@ fn distribution(options: &str, shares: &str, weigh: bool) -> Result<Goal, (&'sta
     Ok(Goal::Choices { options, probs })
 }
 
-fn prepare<'database>(
+pub(super) fn prepare<'database>(
     database: &'database Database,
     sql: &Sql,
 ) -> Result<Statement<'database>, DataError> {
@@ -222,7 +200,7 @@ fn prepare<'database>(
     Ok(statement)
 }
 
-fn each(
+pub(super) fn each(
     statement: &mut Statement<'_>,
     sql: &Sql,
     mut take: impl FnMut(usize, &rusqlite::Row<'_>) -> Result<(), DataError>,
@@ -253,7 +231,7 @@ fn cell_text(
     })
 }
 
-fn required(
+pub(super) fn required(
     column: Option<usize>,
     name: &str,
     statement: &Statement<'_>,
@@ -266,8 +244,16 @@ fn required(
     })
 }
 
-fn row_problem(sql: &Sql, number: usize, column: &str, problem: &str) -> DataError {
-    sql.place.wrong(format!("row {number} of the SQL, column `{column}`: {problem}"), "")
+/// What is wrong with a row that the SQL gives, and from which files it read.
+pub(super) fn row_problem(
+    database: &Database,
+    sql: &Sql,
+    number: usize,
+    column: &str,
+    problem: &str,
+) -> DataError {
+    let problem = format!("row {number} of the SQL, column `{column}`: {problem}");
+    sql.place.wrong(problem, database.files_hint())
 }
 
 /// An SQL error with the line where SQLite sees it.

@@ -28,7 +28,7 @@ pub(super) fn read(
     for (index, record) in reader.byte_records().enumerate() {
         let row = index as u64 + 1;
         let record = record.map_err(|problem| match problem.into_kind() {
-            ::csv::ErrorKind::Io(source) => input::io_error(&filler.path, source),
+            ::csv::ErrorKind::Io(source) => input::io_error_at(&filler.path, row, source),
             other => filler.row(row, format!("{other:?}"), "is it CSV at all?"),
         })?;
         let header = index == 0 && spec.header;

@@ -93,6 +93,17 @@ pub(super) fn io_error(path: &Path, source: io::Error) -> DataError {
     }
 }
 
+/// The same where the rows before `row` could be read.
+pub(super) fn io_error_at(path: &Path, row: u64, source: io::Error) -> DataError {
+    match io_error(path, source) {
+        DataError::Format { path, format, problem, hint } => {
+            let problem = format!("{problem}, after {} whole rows", row.saturating_sub(1));
+            DataError::Format { path, format, problem, hint }
+        }
+        other => other,
+    }
+}
+
 fn zip_error(path: &Path, problem: &ZipError) -> DataError {
     let hint = match problem {
         ZipError::InvalidPassword => "set password to the one that its makers published",

@@ -54,15 +54,19 @@ struct Loaded {
 }
 
 impl Database {
-    /// An empty database with our functions. It spills to a temporary file when it grows.
-    pub(crate) fn open(streams: diapason_flow::Streams) -> Result<Self, DataError> {
+    /// An empty database with our functions. It spills to temporary files when it grows beyond
+    /// `memory_bytes`.
+    pub(crate) fn open(
+        streams: diapason_flow::Streams,
+        memory_bytes: usize,
+    ) -> Result<Self, DataError> {
         let open = || -> rusqlite::Result<Connection> {
             let connection = Connection::open("")?;
-            // A private file that nobody recovers: no journal, and in memory up to 256 MiB.
-            connection.execute_batch(
-                "pragma journal_mode = off; pragma synchronous = off;
-                pragma cache_size = -262144; pragma temp_store = memory;",
-            )?;
+            // A private file that nobody recovers needs no journal.
+            connection.execute_batch(&format!(
+                "pragma journal_mode = off; pragma synchronous = off; pragma cache_size = -{};",
+                memory_bytes / 1024
+            ))?;
             // Else SQLite takes the quoted name of a column that is not there for a text.
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
             crate::functions::register(&connection, streams)?;
@@ -91,6 +95,13 @@ impl Database {
         let first_file = files.into_iter().next().unwrap_or_default();
         self.loaded.push(Loaded { name: name.to_owned(), first_file, columns });
         Ok(())
+    }
+
+    /// Which files the tables were read from; empty without tables.
+    pub(crate) fn files_hint(&self) -> String {
+        let files = self.loaded.iter().map(|table| format!("`{}`", table.first_file.display()));
+        let files: Vec<String> = files.collect();
+        if files.is_empty() { String::new() } else { format!("it reads {}", files.join(", ")) }
     }
 
     /// For the name of a column that no table has: the nearest that one has, else all there are.

@@ -103,6 +103,7 @@ impl Format {
             "jsonl" | "ndjson" => Some(Format::Jsonl),
             "parquet" => Some(Format::Parquet),
             "sav" => Some(Format::Sav),
+            "txt" => Some(Format::Lines),
             _ => None,
         }
     }
@@ -141,6 +142,12 @@ fn any() -> String {
 }
 
 impl TableSpec {
+    /// A table of one file that is what its extension says.
+    pub(crate) fn at(file: &str) -> TableSpec {
+        let keys = toml::Table::from_iter([("path".to_owned(), file.into())]);
+        toml::Value::Table(keys).try_into().expect("every key but the path has a default")
+    }
+
     /// The files of the table below a folder, in the order of their names.
     pub(crate) fn files(&self, folder: &Path) -> Vec<PathBuf> {
         self.path

@@ -19,7 +19,7 @@ impl Files {
 
     fn load(&self, spec: &str) -> Result<Database, DataError> {
         let spec: TableSpec = toml::from_str(spec).unwrap();
-        let mut database = Database::open(Streams::new(0)).unwrap();
+        let mut database = Database::open(Streams::new(0), 64 << 20).unwrap();
         database.load("t", &spec, self.0.path())?;
         Ok(database)
     }

@@ -18,7 +18,7 @@ pub(super) fn each_line(
         line.clear();
         let count = bytes
             .read_until(b'\n', &mut line)
-            .map_err(|source| input::io_error(&filler.path, source))?;
+            .map_err(|source| input::io_error_at(&filler.path, row, source))?;
         if count == 0 {
             break;
         }

@@ -67,6 +67,17 @@ fn check_pieces(shape: &Shape, limit: usize) -> Result<BTreeSet<u32>, TestCaseEr
     Ok(kept)
 }
 
+#[test]
+fn packs_in_order_hold_every_target_once() {
+    let shape = Shape { prefix: vec![false; 3], turns: vec![vec![false, true, true]; 9] };
+    let tokens = shape.tokens();
+    let packs = pack_in_order(&[tokens.clone(), tokens.truncated(9), Tokens::default()], 12);
+    assert!(packs.iter().all(|pack| pack.len() <= 12));
+    let learned: f64 = packs.iter().map(Pack::learned).sum();
+    assert_eq!(learned, (tokens.learned() + tokens.truncated(9).learned()) as f64);
+    assert_eq!(packs.len(), 4, "three pieces of three turns, and the short one");
+}
+
 proptest! {
     #[test]
     fn every_target_of_a_turn_that_fits_is_learned_once(

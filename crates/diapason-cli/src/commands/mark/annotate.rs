@@ -5,12 +5,15 @@
 //! part and ends with the bytes it would have had. When all parts are there they become one file,
 //! with the quality buckets that only the whole corpus can tell, and the folder goes.
 
+use super::endpoint::Endpoint;
 use super::rows::{Rows, parse};
 use super::{Session, read, read_taxonomy};
-use crate::args::AnnotateArgs;
+use crate::args::{AnnotateArgs, TaggerPlace};
 use anyhow::{Context as _, bail};
 use diapason_flow::{Artifact, Fingerprint, Markers, Stamp, write_atomically};
-use diapason_markers::{Annotator, Provenance, Quartiles, Tagger, annotate_row, markers_of_row};
+use diapason_markers::{
+    Annotator, Provenance, Quartiles, Tagger, annotate_row_with, markers_of_row,
+};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -27,7 +30,7 @@ pub(super) fn annotate(session: &Session<'_>, args: &AnnotateArgs) -> anyhow::Re
     if out.extension().is_some_and(|end| end.eq_ignore_ascii_case("parquet")) {
         bail!("`{}` would be Parquet\n\nhint: annotation writes JSON lines", out.display());
     }
-    let work = Work::new(session, args, input)?;
+    let work = Work::new(session, args, (input, out))?;
     let stamp_path = beside(out, ".stamp.json");
     if out.exists() {
         let found = std::fs::read_to_string(&stamp_path).ok();
@@ -41,6 +44,9 @@ pub(super) fn annotate(session: &Session<'_>, args: &AnnotateArgs) -> anyhow::Re
             out.display()
         );
     }
+    if let Some(endpoint) = &work.endpoint {
+        endpoint.agree(session, &args.endpoint, input, &work.provenance)?;
+    }
     let (parts, _) = Artifact::open(&beside(out, ".parts"), work.stamp.clone())?;
     let Some((count, rows)) = work.parts(session, &parts)? else {
         session.console.say("stopped; the same command resumes");
@@ -52,11 +58,14 @@ pub(super) fn annotate(session: &Session<'_>, args: &AnnotateArgs) -> anyhow::Re
     write_atomically(&stamp_path, |file| file.write_all(stamp.as_bytes()))?;
     std::fs::remove_dir_all(parts.path())
         .with_context(|| format!("cannot remove `{}`", parts.path().display()))?;
+    if let Some(endpoint) = &work.endpoint {
+        session.console.say(&endpoint.summary());
+    }
     session.console.say(&format!("{rows} rows in {}", out.display()));
     Ok(())
 }
 
-fn beside(out: &Path, end: &str) -> PathBuf {
+pub(super) fn beside(out: &Path, end: &str) -> PathBuf {
     let mut name = out.file_name().unwrap_or_default().to_owned();
     name.push(end);
     out.with_file_name(name)
@@ -71,22 +80,29 @@ struct Work<'a> {
     input: &'a Path,
     annotator: Annotator,
     provenance: Provenance,
+    endpoint: Option<Endpoint>,
     part_rows: usize,
     threads: usize,
     stamp: Stamp,
 }
 
 impl<'a> Work<'a> {
-    fn new(session: &Session<'_>, args: &AnnotateArgs, input: &'a Path) -> anyhow::Result<Self> {
+    fn new(
+        session: &Session<'_>,
+        args: &AnnotateArgs,
+        (input, out): (&'a Path, &Path),
+    ) -> anyhow::Result<Self> {
         let (taxonomy, additions) = read_taxonomy(&args.taxonomy)?;
         let rules = args.provenance.as_deref().map(read).transpose()?;
         let provenance = match &rules {
             Some(rules) => Provenance::read(rules, &taxonomy)?,
             None => Provenance::default(),
         };
+        let endpoint = Endpoint::new(args, &taxonomy, out)?;
         let mut annotator = Annotator::new(taxonomy);
         let mut taggers = Vec::new();
-        for path in &args.taggers {
+        for place in &args.taggers {
+            let TaggerPlace::File(path) = place else { continue };
             let bytes =
                 std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
             let tagger = Tagger::from_bytes(&bytes)
@@ -94,12 +110,16 @@ impl<'a> Work<'a> {
             annotator = annotator.with_tagger(tagger)?;
             taggers.push(Fingerprint::of(&bytes));
         }
-        let settings = json!({
+        let mut settings = json!({
             "input": fingerprint(input)?, "taxonomy": additions, "provenance": rules,
             "taggers": taggers, "part_rows": args.part_rows,
         });
+        if let Some(endpoint) = &endpoint {
+            settings["endpoint"] = endpoint.settings();
+        }
         Ok(Work {
             input,
+            endpoint,
             annotator,
             provenance,
             part_rows: args.part_rows.max(1),
@@ -128,6 +148,11 @@ impl<'a> Work<'a> {
             }
             let name = part_name(part);
             if !parts.path().join(&name).exists() {
+                if let Some(endpoint) = &self.endpoint
+                    && !endpoint.tag(session, self.input, &chunk, &self.provenance)?
+                {
+                    return Ok(None);
+                }
                 let lines = self.annotate(&chunk)?;
                 parts.write(&name, |out| {
                     lines.iter().try_for_each(|line| out.write_all(line.as_bytes()))
@@ -164,8 +189,13 @@ impl<'a> Work<'a> {
         rows.iter()
             .map(|(line, text)| {
                 let mut row = parse(self.input, *line, text)?;
-                annotate_row(&mut row, &self.annotator, &self.provenance)
-                    .with_context(|| format!("`{}`, line {line}", self.input.display()))?;
+                let place = || format!("`{}`, line {line}", self.input.display());
+                let tags = match &self.endpoint {
+                    Some(endpoint) => endpoint.tags(&row, &self.provenance).with_context(place)?,
+                    None => Vec::new(),
+                };
+                annotate_row_with(&mut row, &self.annotator, &self.provenance, &tags)
+                    .with_context(place)?;
                 Ok(row.to_string() + "\n")
             })
             .collect()
