@@ -13,8 +13,12 @@ weights themselves and both moments in bf16, which is faster and less exact. `--
 AdamW and an allocator that keeps freed pages: jemalloc without decay where it is installed, else
 glibc told never to give memory back.
 
-A step is forward, backward, clipping and update on random tokens, loss on all of them. Time does
-not depend on the share of tokens that learn: transformers computes the logits of all positions.
+A step is forward, backward, clipping and update. Without `--sequences`, on random tokens of full
+rows, loss on all of them. With a file that `diapason bench train --write-sequences` wrote, on its
+sequences: `--batching padded` (the default) is a batch as transformers' collators make it,
+`--batching dense` lays them end to end in rows without padding and lets attention cross from one
+to the next, which is wrong and the fastest that PyTorch can be. transformers computes the logits of
+all positions, whichever learn.
 """
 
 import argparse
@@ -29,7 +33,7 @@ import time
 
 SHAPES = {
     # width, layers, heads, key/value heads, MLP width, vocabulary, sequences a step, their tokens.
-    "quickstart": (160, 5, 5, 5, 448, 768, 51, 80),
+    "quickstart": (128, 2, 4, 4, 384, 1400, 2, 384),
     "135m": (576, 30, 9, 3, 1536, 49152, 4, 512),
 }
 
@@ -42,6 +46,8 @@ def arguments():
     parser.add_argument("--bf16", nargs="?", const="autocast", choices=["autocast", "weights"])
     parser.add_argument("--tuned", action="store_true")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--sequences", help="file of `diapason bench train --write-sequences`")
+    parser.add_argument("--batching", choices=["padded", "dense"], default="padded")
     parser.add_argument("--warmup", type=int, default=2, help="steps before the clock starts")
     parser.add_argument("--steps", type=int, help="timed steps (default: 20, or 5 for 135m)")
     return parser.parse_args()
@@ -92,19 +98,39 @@ def build(torch, shape, bf16):
     return model.to(torch.bfloat16) if bf16 == "weights" else model
 
 
-def measure(torch, model, shape, options):
+def batch(torch, shape, options):
+    """Inputs of a step as transformers takes them, and how many of their tokens are real."""
+    *_, vocabulary, count, tokens = shape
+    if not options.sequences:
+        ids = torch.randint(0, vocabulary, (count, tokens))
+        return {"input_ids": ids, "labels": ids}, ids.numel()
+    with open(options.sequences, encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    ids = [torch.tensor(row["ids"]) for row in rows]
+    # -100 bears no loss.
+    labels = [torch.where(torch.tensor(row["learn"]), one, -100) for row, one in zip(rows, ids)]
+    real = sum(len(one) for one in ids)
+    if options.batching == "dense":
+        width = real // -(-real // tokens)
+        whole = real // width * width
+        cut = lambda parts: torch.cat(parts)[:whole].view(-1, width)
+        return {"input_ids": cut(ids), "labels": cut(labels)}, whole
+    pad = lambda parts, value: torch.nn.utils.rnn.pad_sequence(parts, True, value)
+    mask = pad([torch.ones_like(one) for one in ids], 0)
+    return {"input_ids": pad(ids, 0), "labels": pad(labels, -100), "attention_mask": mask}, real
+
+
+def measure(torch, model, inputs, options):
     """Seconds of every timed step, and the last loss in nats."""
-    *_, vocabulary, sequences, tokens = shape
     # None lets PyTorch choose, which is what it ships.
     fused = True if options.tuned else None
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=fused)
     model.train()
     seconds = []
     for step in range(options.warmup + options.steps):
-        ids = torch.randint(0, vocabulary, (sequences, tokens))
         began = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16 == "autocast"):
-            loss = model(input_ids=ids, labels=ids).loss
+            loss = model(**inputs).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
@@ -125,8 +151,8 @@ def main():
     torch.set_num_threads(options.threads)
     shape = SHAPES[options.shape]
     model = build(torch, shape, options.bf16)
-    seconds, loss = measure(torch, model, shape, options)
-    step_tokens = shape[-2] * shape[-1]
+    inputs, step_tokens = batch(torch, shape, options)
+    seconds, loss = measure(torch, model, inputs, options)
     median = statistics.median(seconds)
     result = {
         "tool": "torch",
@@ -137,7 +163,9 @@ def main():
         "tuned": options.tuned,
         "allocator": os.environ.get("DIAPASON_PEER_ALLOCATOR", "default"),
         "threads": options.threads,
+        "batching": options.batching if options.sequences else "random",
         "tokens_per_step": step_tokens,
+        "positions_per_step": inputs["input_ids"].numel(),
         "steps": options.steps,
         "seconds_per_step": median,
         "seconds_per_step_fastest": min(seconds),

@@ -1,5 +1,6 @@
 //! The command line. Each verb's `--help` ends with an example.
 
+mod bench;
 mod fetch;
 mod levers;
 mod mark;
@@ -7,12 +8,13 @@ mod model;
 mod suite;
 mod tagger;
 
+pub(crate) use bench::{BenchSampleArgs, BenchScoreArgs, BenchTrainArgs, BenchVerb, PackArgs};
 pub(crate) use fetch::FetchArgs;
 pub(crate) use levers::LeverArgs;
 pub(crate) use mark::{AnnotateArgs, MarkArgs, MarkVerb, PredictArgs, TaxonomyArgs};
 pub(crate) use model::{BlendArgs, ModelVerb};
-pub(crate) use tagger::{EndpointArgs, TaggerPlace};
 pub(crate) use suite::{SuiteSource, SuiteVerb};
+pub(crate) use tagger::{EndpointArgs, TaggerPlace};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -255,62 +257,6 @@ pub(crate) struct ReportArgs {
     /// The HTML file; the figures go beside it as JSON
     #[arg(long, default_value = "report.html")]
     pub out: PathBuf,
-}
-
-/// Shape that a benchmark runs on.
-#[derive(Debug, Args)]
-pub(crate) struct BenchArgs {
-    /// A named shape
-    #[arg(long, value_parser = ["quickstart", "135m"], default_value = "quickstart")]
-    pub shape: String,
-    /// Timed repetitions; the median is printed
-    #[arg(long, default_value_t = 5)]
-    pub repetitions: usize,
-    /// JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Verbs of `bench`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum BenchVerb {
-    /// Training steps
-    #[command(after_help = "Example:\n  diapason bench train --shape 135m --json")]
-    Train(BenchArgs),
-    /// Scoring of choice sets
-    #[command(after_help = "Example:\n  diapason bench score")]
-    Score(BenchArgs),
-    /// Draws of one prompt
-    #[command(after_help = "Example:\n  diapason bench sample")]
-    Sample(BenchArgs),
-    /// From the raw files of a task to packed sequences
-    #[command(
-        after_help = "Example:\n  diapason bench pack --task polis_vote --data ../shared/data --tokenizer DIR"
-    )]
-    Pack(PackArgs),
-}
-
-/// Arguments of `bench pack`.
-#[derive(Debug, Args)]
-pub(crate) struct PackArgs {
-    /// Where tasks come from.
-    #[command(flatten)]
-    pub source: SuiteSource,
-    /// Name of the task
-    #[arg(long)]
-    pub task: String,
-    /// Folder of a tokenizer
-    #[arg(long)]
-    pub tokenizer: PathBuf,
-    /// Template of the rendering
-    #[arg(long, default_value = "chat")]
-    pub template: String,
-    /// Longest sequence in tokens, and tokens of a pack
-    #[arg(long, default_value_t = 1024)]
-    pub max_sequence_tokens: usize,
-    /// JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Arguments of `doctor`.

@@ -43,7 +43,7 @@ pub(crate) struct AnnotateArgs {
     pub provenance: Option<PathBuf>,
     /// A tagger that `mark fit-tagger` wrote, or the address of a language model that speaks
     /// `/v1/chat/completions`; repeatable
-    #[arg(long = "tagger", value_name = "FILE|URL", value_parser = super::tagger::place)]
+    #[arg(long = "tagger", value_name = "FILE|URL")]
     pub taggers: Vec<TaggerPlace>,
     /// How the language model is asked.
     #[command(flatten)]

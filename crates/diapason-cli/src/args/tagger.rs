@@ -2,6 +2,7 @@
 
 use clap::Args;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// A file that `mark fit-tagger` wrote, or the address of a language model.
 #[derive(Clone, Debug)]
@@ -10,12 +11,18 @@ pub(crate) enum TaggerPlace {
     Endpoint(String),
 }
 
-/// Reads a place: what begins as a web address is one.
-pub(crate) fn place(text: &str) -> Result<TaggerPlace, std::convert::Infallible> {
-    Ok(match text.starts_with("https://") || text.starts_with("http://") {
-        true => TaggerPlace::Endpoint(text.to_owned()),
-        false => TaggerPlace::File(PathBuf::from(text)),
-    })
+/// What begins as a web address is one.
+impl FromStr for TaggerPlace {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let address = text.starts_with("https://") || text.starts_with("http://");
+        Ok(if address {
+            TaggerPlace::Endpoint(text.to_owned())
+        } else {
+            TaggerPlace::File(PathBuf::from(text))
+        })
+    }
 }
 
 /// How a language model is asked.

@@ -1,7 +1,9 @@
 //! One file a verb. A verb reads its arguments, calls the rooms, prints; it decides nothing else.
 
 mod bench;
+mod bench_ask;
 mod bench_pack;
+mod bench_train;
 mod doctor;
 mod eval;
 mod mark;

@@ -1,0 +1,90 @@
+//! `diapason bench train`: optimiser steps on real episodes, in which some tokens learn.
+
+use super::Session;
+use super::bench::{Shape, episodes, median, peak_memory_mib, shape, write_rows};
+use crate::args::BenchTrainArgs;
+use diapason_flow::{LossPolicy, Pack, Tokens};
+use diapason_model::{AdamW, AdamWSettings, Arch, Workspace, global_norm, product_gflops};
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// Tasks that need no file, whose episodes are as long and as short as those of other tasks.
+const TASKS: [&str; 3] = ["world_urn", "world_labels", "world_members"];
+
+pub(super) fn train(session: &Session<'_>, args: &BenchTrainArgs) -> anyhow::Result<Value> {
+    let shape = shape(&args.bench.shape)?;
+    let sequences = sequences(&shape)?;
+    if let Some(path) = &args.write_sequences {
+        let row = |tokens: &Tokens| json!({"ids": tokens.ids(), "learn": tokens.learn()});
+        write_rows(path, sequences.iter().map(row))?;
+    }
+    let mut pack = Pack::new();
+    for tokens in &sequences {
+        pack.push_weighted(tokens.ids(), |index| f32::from(u8::from(tokens.learn()[index])));
+    }
+    let device = &session.device;
+    let mut model = shape.model()?;
+    let mut workspace = Workspace::new(&model.arch, pack.len());
+    let mut gradients = vec![0.0; model.weights.len()];
+    let mut optimiser = AdamW::new(AdamWSettings::default(), model.weights.len());
+    let mut seconds = Vec::new();
+    let mut losses = Vec::new();
+    for repetition in 0..=args.bench.repetitions {
+        let started = Instant::now();
+        gradients.fill(0.0);
+        let scale = (1.0 / pack.learned()) as f32;
+        let loss =
+            model.loss_and_gradients(device, &pack, scale, &mut workspace, &mut gradients)?;
+        let clip = (1.0 / global_norm(device, &gradients)).min(1.0) as f32;
+        optimiser.step(device, &model.layout.tensors, &mut model.weights, &gradients, 1e-3, clip);
+        losses.push(loss.nats / loss.learned);
+        // The first step faults pages in.
+        if repetition > 0 {
+            seconds.push(started.elapsed().as_secs_f64());
+        }
+    }
+    let median = median(&mut seconds);
+    let arch = &shape.arch;
+    let limit = product_gflops(device, (pack.len(), 2 * arch.mlp_width, arch.width));
+    let rate = needed_flops(arch, &pack) / median / 1e9;
+    Ok(json!({
+        "shape": args.bench.shape, "threads": device.threads(), "sequences": sequences.len(),
+        "tokens_per_step": pack.len(), "learned_tokens": pack.learned(),
+        "seconds_per_step": median, "tokens_per_second": pack.len() as f64 / median,
+        "gflops_needed_per_second": rate, "gflops_of_products": limit,
+        "share_of_limit": rate / limit, "peak_memory_mib": peak_memory_mib(),
+        "losses": losses,
+    }))
+}
+
+/// Episodes of the suite, rendered and cut into tokens, until a step is full.
+fn sequences(shape: &Shape) -> anyhow::Result<Vec<Tokens>> {
+    let (episodes, tokenizer) = episodes(&TASKS, None, 400)?;
+    let mut sequences = Vec::new();
+    let mut left = shape.step_tokens;
+    for episode in &episodes {
+        let marked = tokenizer.template().render(episode, LossPolicy::EveryOutput);
+        let tokens = tokenizer.encode(&marked)?;
+        if tokens.learned() == 0 || tokens.len() > shape.sequence_tokens {
+            continue;
+        }
+        let Some(rest) = left.checked_sub(tokens.len()) else { break };
+        left = rest;
+        sequences.push(tokens);
+    }
+    Ok(sequences)
+}
+
+/// Multiplications and additions that a step over a pack needs: matrices forward and twice
+/// backward, the head only where something is learned, attention over half of each segment's
+/// square.
+fn needed_flops(arch: &Arch, pack: &Pack) -> f64 {
+    let heads = (2 * arch.heads + 2 * arch.kv_heads) * arch.head_width;
+    let layer = arch.width * (heads + 3 * arch.mlp_width);
+    let matrices = arch.layers * layer * pack.len();
+    let learning = pack.learn().iter().filter(|weight| **weight > 0.0).count();
+    let head = arch.width * arch.vocabulary * learning;
+    let pairs: usize = pack.segments().map(|segment| segment.len() * segment.len() / 2).sum();
+    let attention = arch.layers * 2 * arch.heads * arch.head_width * pairs;
+    6.0 * (matrices + head + attention) as f64
+}
