@@ -93,14 +93,13 @@ impl Prompt {
             let known = words.markers.get(name);
             let meaning = known.map(|known| known.question.as_str());
             let meaning = meaning.unwrap_or(&taxonomy.marker(name)?.meaning);
-            system += &format!("\n\n{name}: {meaning}");
-            for value in values {
-                match known.and_then(|known| known.values.get(value)) {
-                    Some(definition) => system += &format!("\n- {value}: {definition}"),
-                    None => system += &format!("\n- {value}"),
-                }
-            }
-            system += &format!("\n- {UNKNOWN}: none of these, or it cannot be told");
+            let mut lines = vec![String::new(), String::new(), format!("{name}: {meaning}")];
+            lines.extend(values.iter().map(|value| {
+                let definition = known.and_then(|known| known.values.get(value));
+                definition.map_or_else(|| format!("- {value}"), |told| format!("- {value}: {told}"))
+            }));
+            lines.push(format!("- {UNKNOWN}: none of these, or it cannot be told"));
+            system += &lines.join("\n");
         }
         let mut opening = vec![("system", system)];
         for shot in &words.examples {

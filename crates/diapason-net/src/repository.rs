@@ -65,9 +65,10 @@ impl Hub {
         let api = format!("{}/api/datasets/{name}", self.endpoint);
         let token = self.token.as_ref();
         let page = format!("{api}/revision/{}", escaped_whole(revision));
-        let commit = match is_commit(revision) {
-            true => revision.to_owned(),
-            false => commit_of(&client.get(&page, token, observe)?.0, &page)?,
+        let commit = if is_commit(revision) {
+            revision.to_owned()
+        } else {
+            commit_of(&client.get(&page, token, observe)?.0, &page)?
         };
         let mut files = Vec::new();
         let mut next = Some(format!("{api}/tree/{commit}?recursive=true"));
@@ -109,9 +110,10 @@ impl GitHub {
         let api = format!("{}/repos/{name}", self.api);
         let token = self.token.as_ref();
         let page = format!("{api}/commits/{}", escaped_whole(revision));
-        let commit = match is_commit(revision) {
-            true => revision.to_owned(),
-            false => commit_of(&client.get(&page, token, observe)?.0, &page)?,
+        let commit = if is_commit(revision) {
+            revision.to_owned()
+        } else {
+            commit_of(&client.get(&page, token, observe)?.0, &page)?
         };
         let page = format!("{api}/git/trees/{commit}?recursive=1");
         let (tree, response) = client.get(&page, token, observe)?;

@@ -1,6 +1,7 @@
 //! Addresses: just enough to follow a redirect and to know who gets a token.
 
 use crate::error::NetError;
+use std::fmt::Write as _;
 
 /// An `http` or `https` address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +97,8 @@ pub(crate) fn escaped(path: &str) -> String {
         if plain(byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
         }
         out
     })

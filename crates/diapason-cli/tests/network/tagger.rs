@@ -152,7 +152,7 @@ fn nothing_is_lost_and_nothing_tagged_twice_whatever_the_endpoint_does() {
     let rows: Vec<Value> =
         read("calm.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), CONTENTS + 20);
-    assert_eq!(rows[0]["markers"]["domain"], "Math");
+    assert_eq!(rows[0]["markers"]["domain"], "Code");
     assert_eq!(rows[3]["markers"]["domain"], "Legal", "the corrected answer counts");
     assert_eq!(rows[7]["markers"].get("domain"), None, "what never fits is left out");
     assert_eq!(rows[7]["markers"]["task"], "Rewrite", "and the rest of it kept");

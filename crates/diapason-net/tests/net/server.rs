@@ -1,5 +1,6 @@
 //! A server of our own that can play any other, well or badly.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -124,10 +125,10 @@ fn write(mut stream: &TcpStream, seen: &Seen, answer: &Answer) -> std::io::Resul
     }
     let mut head = format!("HTTP/1.1 {} X\r\nconnection: close\r\n", answer.status);
     if !answer.headers.iter().any(|(name, _)| *name == "transfer-encoding") {
-        head += &format!("content-length: {}\r\n", answer.body.len());
+        write!(head, "content-length: {}\r\n", answer.body.len()).unwrap();
     }
     for (name, value) in &answer.headers {
-        head += &format!("{name}: {value}\r\n");
+        write!(head, "{name}: {value}\r\n").unwrap();
     }
     stream.write_all(head.as_bytes())?;
     stream.write_all(b"\r\n")?;

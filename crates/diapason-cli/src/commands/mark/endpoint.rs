@@ -292,10 +292,8 @@ impl Endpoint {
             schema: Some(self.prompt.schema().clone()),
             max_tokens: ANSWER_TOKENS,
         };
-        let mut observe = |_: &Event| match ended() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        };
+        let mut observe =
+            |_: &Event| if ended() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let reply = self.chat.ask(&self.client, &question, &mut observe)?;
         self.counts.answers.fetch_add(1, Ordering::Relaxed);
         self.counts.prompt_tokens.fetch_add(reply.prompt_tokens, Ordering::Relaxed);
