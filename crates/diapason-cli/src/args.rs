@@ -1,6 +1,7 @@
 //! The command line. Each verb's `--help` ends with an example.
 
 mod bench;
+mod drawing;
 mod fetch;
 mod levers;
 mod mark;
@@ -9,6 +10,7 @@ mod suite;
 mod tagger;
 
 pub(crate) use bench::{BenchSampleArgs, BenchScoreArgs, BenchTrainArgs, BenchVerb, PackArgs};
+pub(crate) use drawing::DrawingArgs;
 pub(crate) use fetch::FetchArgs;
 pub(crate) use levers::LeverArgs;
 pub(crate) use mark::{AnnotateArgs, MarkArgs, MarkVerb, PredictArgs, TaxonomyArgs};
@@ -188,6 +190,9 @@ pub(crate) struct SampleArgs {
     /// Keep tokens at least this many times as likely as the likeliest
     #[arg(long, default_value_t = 0.0)]
     pub min_p: f32,
+    /// What outputs may be.
+    #[command(flatten)]
+    pub drawing: DrawingArgs,
     /// Seed of the draws
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -1,4 +1,5 @@
-//! `model transplant` and `model soup` as a user meets them.
+//! Small models as a user mixes, adapts and asks them: `model transplant`, `soup` and `merge-lora`,
+//! recipes with soft targets and adapters, constrained draws.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -185,4 +186,49 @@ episodes = 5
     assert_eq!(adapter.tensors.len(), 4);
     assert!(adapter.weights.iter().any(|weight| *weight != 0.0));
     assert_eq!(tuned.weights[tuned.layout.embed.clone()], base.weights[base.layout.embed.clone()]);
+}
+
+#[test]
+fn draws_stay_within_what_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let model = at("model");
+    save(Path::new(&model), "plums and pears", 1);
+    let ask = |more: &[&str]| {
+        let prompt = ["sample", "--model", &model, "--description", "x", "-n", "12", "--json"];
+        diapason(&[&prompt, more].concat())
+    };
+    let texts = |more: &[&str]| -> Vec<String> {
+        let output = ask(more);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{more:?}: {said}");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let text = |line: &str| -> serde_json::Value { serde_json::from_str(line).unwrap() };
+        let texts = lines.lines().map(|line| text(line)["text"].as_str().unwrap().to_owned());
+        texts.collect()
+    };
+    let chosen = texts(&["--choice", "plum", "--choice", "a pear"]);
+    assert!(chosen.len() == 12 && chosen.iter().all(|text| text == "plum" || text == "a pear"));
+    let matched = texts(&["--pattern", "[ab]{2}c?"]);
+    let fits = |text: &String| {
+        let (head, tail) = text.split_at(2);
+        head.chars().all(|c| c == 'a' || c == 'b') && (tail.is_empty() || tail == "c")
+    };
+    assert!(matched.iter().all(fits), "{matched:?}");
+    std::fs::write(at("schema.json"), r#"{"enum": [7, "x"]}"#).unwrap();
+    let valid = texts(&["--schema", &at("schema.json")]);
+    assert!(valid.iter().all(|text| text == "7" || text == "\"x\""), "{valid:?}");
+    let stopped = texts(&["--pattern", "[ab]{5}", "--stop", "b"]);
+    assert!(stopped.iter().all(|text| !text[..text.len() - 1].contains('b')), "{stopped:?}");
+
+    let refused = |more: &[&str]| {
+        let output = ask(more);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = refused(&["--pattern", "("]);
+    assert!(code == Some(1) && said.contains("constraint"), "{said}");
+    let (code, said) = refused(&["--pattern", "a", "--template", "colon"]);
+    assert!(code == Some(1) && said.contains("hint: use `--choice`"), "{said}");
+    assert_eq!(refused(&["--bias", "17"]).0, Some(2));
+    assert_eq!(refused(&["--pattern", "a", "--choice", "b"]).0, Some(2));
 }

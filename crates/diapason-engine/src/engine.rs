@@ -75,7 +75,9 @@ impl Engine {
 
     /// The same engine with the bytes of every token, so that patterns, schemas and stop texts can be
     /// asked for. The engine still neither takes nor gives text.
-    pub fn with_tokens(mut self, tokens: Vec<Vec<u8>>) -> Self {
+    pub fn with_tokens(mut self, mut tokens: Vec<Vec<u8>>) -> Self {
+        // A model may have more rows than its tokenizer has tokens: those are no text.
+        tokens.resize(self.limits.vocabulary, Vec::new());
         self.texts = Arc::new(Texts::new(tokens));
         self
     }

@@ -130,7 +130,7 @@ impl Pieces {
         self.pieces.get(id as usize).map_or("\u{fffd}".as_bytes(), |piece| &piece.bytes)
     }
 
-    fn is_added(&self, id: u32) -> bool {
+    pub(crate) fn is_added(&self, id: u32) -> bool {
         self.pieces.get(id as usize).is_some_and(|piece| piece.added)
     }
 }

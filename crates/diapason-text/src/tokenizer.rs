@@ -202,6 +202,17 @@ impl Tokenizer {
         String::from_utf8_lossy(self.pieces.bytes(id)).into_owned()
     }
 
+    /// The bytes of every token, for grammars over text. Special tokens, which are no text, begin
+    /// with 0xFF, which no text holds.
+    pub fn token_bytes(&self) -> Vec<Vec<u8>> {
+        let mut all: Vec<Vec<u8>> =
+            (0..self.pieces.len() as u32).map(|id| self.pieces.bytes(id).to_vec()).collect();
+        for id in self.reserved.values().filter(|id| self.pieces.is_added(**id)) {
+            all[*id as usize].insert(0, 0xff);
+        }
+        all
+    }
+
     /// The begin token, which a rendering holds once, at its start.
     pub fn begin(&self) -> Option<u32> {
         self.template.begin.as_ref().and_then(|name| self.token_id(name))

@@ -5,6 +5,7 @@ mod bench_ask;
 mod bench_pack;
 mod bench_train;
 mod doctor;
+mod drawing;
 mod eval;
 mod mark;
 mod model;

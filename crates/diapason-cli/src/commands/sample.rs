@@ -1,6 +1,6 @@
 //! `diapason sample`: draws, with levers where the model was trained with markers.
 
-use super::{Session, prompt};
+use super::{Session, drawing, prompt};
 use crate::args::{LeverArgs, SampleArgs};
 use crate::evaluate::Subject;
 use crate::levers::{Open, Written, to_json, write_lists};
@@ -37,6 +37,7 @@ pub(crate) fn sample(session: &Session<'_>, args: &SampleArgs) -> anyhow::Result
         };
         lists.iter().enumerate().map(one).collect()
     };
+    let requests = drawing::constrained(requests, &args.drawing, &subject)?;
     let mut index = 0;
     for answer in subject.engine.ask(&requests)? {
         let Answer::Sampled(samples) = answer else {

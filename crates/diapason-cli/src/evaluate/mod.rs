@@ -64,7 +64,8 @@ impl Subject {
             folder.display(),
             model.arch.vocabulary
         );
-        let engine = Engine::start(Arc::new(model), device.clone(), EngineSettings::default());
+        let engine = Engine::start(Arc::new(model), device.clone(), EngineSettings::default())
+            .with_tokens(tokenizer.token_bytes());
         // Lists are no part of what is measured: a trace scores the text behind them.
         let tokenizer = tokenizer.with_markers(MarkerSides { prompt: false, learn: false });
         let (name, trained) = (name.to_owned(), read_trained(folder)?);

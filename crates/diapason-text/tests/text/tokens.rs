@@ -202,3 +202,15 @@ fn a_tokenizer_whose_merges_could_forge_a_token_is_disarmed() {
     let error = Tokenizer::load(&folder).unwrap_err();
     assert!(matches!(error, TextError::MissingTokens { .. }));
 }
+
+#[test]
+fn the_bytes_of_tokens_tell_special_ones_from_text() {
+    let tokenizer = diapason_text::train_tokenizer(["plums and é"].into_iter(), 300).unwrap();
+    let bytes = tokenizer.token_bytes();
+    assert_eq!(bytes.len(), tokenizer.vocabulary_size());
+    let end = tokenizer.token_id("<|end|>").unwrap();
+    assert_eq!(bytes[end as usize], b"\xff<|end|>");
+    let ids = tokenizer.encode_text("plums <|end|> é").unwrap();
+    let joined: Vec<u8> = ids.iter().flat_map(|id| bytes[*id as usize].clone()).collect();
+    assert_eq!(joined, "plums <|end|> é".as_bytes());
+}
