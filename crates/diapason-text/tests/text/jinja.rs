@@ -6,6 +6,17 @@ use diapason_text::{FAMILIES, Template, TemplateKind};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value, context};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+/// Markers as their JSON is read: one value is a string, several are a list.
+fn map(markers: &Markers) -> Value {
+    let value = |values: &[String]| match values {
+        [one] => Value::from(one.as_str()),
+        many => many.iter().map(|value| Value::from(value.as_str())).collect(),
+    };
+    let entries = markers.iter().map(|(name, marker)| (name.to_owned(), value(marker.values())));
+    Value::from(entries.collect::<BTreeMap<String, Value>>())
+}
 
 /// Messages of an episode under three role names.
 fn messages(episode: &Episode, [description, input, output]: [&str; 3]) -> Vec<Value> {
@@ -15,7 +26,7 @@ fn messages(episode: &Episode, [description, input, output]: [&str; 3]) -> Vec<V
         if turn.markers.is_empty() {
             context! { role, content }
         } else {
-            context! { role, content, markers => turn.markers }
+            context! { role, content, markers => map(&turn.markers) }
         }
     };
     let mut messages: Vec<Value> =
@@ -38,7 +49,7 @@ fn jinja(template: &Template, messages: Vec<Value>, levers: Option<&Markers>) ->
     environment.add_template("chat", &source).unwrap();
     let chat = environment.get_template("chat").unwrap();
     let add_generation_prompt = levers.is_some();
-    let markers = levers.filter(|levers| !levers.is_empty());
+    let markers = levers.filter(|levers| !levers.is_empty()).map(map);
     chat.render(context! { messages, add_generation_prompt, markers }).unwrap()
 }
 
