@@ -10,7 +10,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("diapason-engine", &["diapason-flow", "diapason-model"]),
     ("diapason-train", &["diapason-flow", "diapason-model"]),
     ("diapason-eval", &["diapason-flow"]),
-    ("diapason-net", &["diapason-flow"]),
+    ("diapason-net", &[]),
     ("diapason-serve", &["diapason-flow", "diapason-markers", "diapason-text", "diapason-engine"]),
     (
         "diapason-cli",

@@ -2,6 +2,7 @@
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -51,7 +52,11 @@ fn digest(mut hash: impl Digest, file: &mut File) -> io::Result<String> {
             Err(error) => return Err(error),
         };
         if read == 0 {
-            return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+            return Ok(hash.finalize().iter().fold(String::new(), |mut digits, byte| {
+                // Writing to a String cannot fail.
+                let _ = write!(digits, "{byte:02x}");
+                digits
+            }));
         }
         hash.update(&buffer[..read]);
     }

@@ -52,7 +52,7 @@ impl Default for ClientSettings {
             proxy: None,
             no_proxy: Vec::new(),
             connect: Duration::from_secs(20),
-            stall: Duration::from_secs(60),
+            stall: Duration::from_mins(1),
             retry: Retry::default(),
         }
     }
@@ -174,16 +174,13 @@ impl Client {
             request = request.header("authorization", format!("Bearer {secret}"));
         }
         let transport = |problem: ureq::Error| transport(url, &problem);
-        let sent = match body {
-            Some(body) => {
-                let request = request.header("content-type", "application/json").body(body);
-                let request = request.map_err(|problem| transport(problem.into()))?;
-                self.agent.run(self.limited(request, call.within))
-            }
-            None => {
-                let request = request.body(()).map_err(|problem| transport(problem.into()))?;
-                self.agent.run(self.limited(request, call.within))
-            }
+        let sent = if let Some(body) = body {
+            let request = request.header("content-type", "application/json").body(body);
+            let request = request.map_err(|problem| transport(problem.into()))?;
+            self.agent.run(self.limited(request, call.within))
+        } else {
+            let request = request.body(()).map_err(|problem| transport(problem.into()))?;
+            self.agent.run(self.limited(request, call.within))
         };
         let (head, body) = sent.map_err(transport)?.into_parts();
         Ok(Response { status: head.status.as_u16(), url: url.clone(), headers: head.headers, body })

@@ -187,7 +187,7 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         for length in 0..=whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
-            let lines = whole[..length].iter().filter(|byte| **byte == b'\n').count();
+            let lines = String::from_utf8_lossy(&whole[..length]).matches('\n').count();
             let ledger = Ledger::open(&path).unwrap();
             let held = (0..3).filter(|index| ledger.has(&index.to_string())).count();
             assert_eq!(held, lines, "cut at byte {length}");

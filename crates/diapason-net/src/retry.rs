@@ -16,7 +16,7 @@ pub enum Event {
     },
     /// Nothing is done until the other side is ready.
     Waiting {
-        /// Whole seconds left.
+        /// Seconds left, rounded up.
         seconds: u64,
         /// Why.
         reason: String,
@@ -39,7 +39,7 @@ pub struct Retry {
 
 impl Default for Retry {
     fn default() -> Self {
-        Retry { attempts: 6, first: Duration::from_millis(500), longest: Duration::from_secs(120) }
+        Retry { attempts: 6, first: Duration::from_millis(500), longest: Duration::from_mins(2) }
     }
 }
 
@@ -89,7 +89,8 @@ pub(crate) fn sleep(
     let reason = reason.lines().next().unwrap_or_default().to_owned();
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        let event = Event::Waiting { seconds: left.as_secs(), reason: reason.clone() };
+        let seconds = left.as_millis().div_ceil(1000) as u64;
+        let event = Event::Waiting { seconds, reason: reason.clone() };
         if observe(&event).is_break() {
             return Err(NetError::Stopped);
         }
@@ -161,7 +162,7 @@ mod tests {
     #[test]
     fn the_observer_can_end_a_wait() {
         let started = Instant::now();
-        let stopped = sleep(Duration::from_secs(60), "x", &mut |_| ControlFlow::Break(()));
+        let stopped = sleep(Duration::from_mins(1), "x", &mut |_| ControlFlow::Break(()));
         assert!(matches!(stopped, Err(NetError::Stopped)));
         assert!(started.elapsed() < Duration::from_secs(5));
     }

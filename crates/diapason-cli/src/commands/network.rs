@@ -31,19 +31,19 @@ pub(crate) fn watch<'a>(
     session: &'a Session<'_>,
     what: &'a str,
 ) -> impl FnMut(&Event) -> ControlFlow<()> + 'a {
-    let mut waited = String::new();
+    let mut waiting = (String::new(), 0);
     move |event| {
         match event {
             Event::Bytes { done, of } => {
                 session.console.progress(*done, of.unwrap_or(0), &format!("bytes, {what}"));
             }
-            // Said once a wait, not ten times a second.
-            Event::Waiting { seconds, reason } if *reason != waited => {
-                reason.clone_into(&mut waited);
-                session.console.say(&format!("{reason}; waiting {seconds} s"));
+            Event::Waiting { seconds, reason } => {
+                // Said when a wait begins, not ten times a second while it lasts.
+                if waiting.0 != *reason || waiting.1 < *seconds {
+                    session.console.say(&format!("{reason}; waiting {seconds} s"));
+                }
+                waiting = (reason.clone(), *seconds);
             }
-            Event::Waiting { seconds: 0, .. } => waited.clear(),
-            Event::Waiting { .. } => {}
         }
         if session.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

@@ -241,7 +241,8 @@ fn by_hand(source: &Source) -> Vec<String> {
         lines.extend(numbered.map(|(index, step)| format!("  {}. {step}", index + 1)));
     }
     lines.push(format!("  diapason suite fetch {} --data DIR --from PATH", source.name));
-    let patterns: Vec<&str> = source.patterns().collect();
+    let mut patterns: Vec<&str> = source.patterns().collect();
+    patterns.dedup();
     lines.push(format!("  puts in place what is called {}", patterns.join(", ")));
     lines
 }
