@@ -65,7 +65,7 @@ pub(crate) enum Verb {
     Suite(SuiteVerb),
     /// Annotate a corpus with markers, count them, fit taggers
     #[command(after_help = "Example:\n  diapason mark corpus.jsonl --out marked.jsonl")]
-    Mark(MarkArgs),
+    Mark(Box<MarkArgs>),
     /// Train one model of a recipe
     #[command(
         after_help = "Example:\n  diapason train recipes/quickstart.toml --model spectrum --out /tmp/run"

@@ -34,7 +34,7 @@ fn run(cli: Cli, console: &Console) -> anyhow::Result<()> {
         Verb::Quickstart(args) => commands::quickstart(&session, &args),
         Verb::Run(args) => commands::run(&session, &args),
         Verb::Suite(verb) => commands::suite(&session, verb),
-        Verb::Mark(args) => commands::mark(&session, args),
+        Verb::Mark(args) => commands::mark(&session, *args),
         Verb::Train(args) => commands::train(&session, &args),
         Verb::Sample(args) => commands::sample(&session, &args),
         Verb::Score(args) => commands::score(&session, &args),

@@ -72,7 +72,7 @@ pub(super) fn plan<'a>(
         }
         Origin::Hub(repository) => {
             let page = servers.hub.page(&repository.name);
-            plan.from = page.clone();
+            plan.from.clone_from(&page);
             plan.page = repository.gated.then_some(page);
             plan.token.clone_from(&servers.hub.token);
             let observe = &mut watch(session, &source.name);
@@ -254,14 +254,14 @@ fn known(file: &OriginFile) -> Known {
 
 fn item(folder: &Path, path: &str, url: String, known: Known) -> anyhow::Result<Item> {
     let target = folder.join(path);
-    let state = if !target.exists() {
-        State::Missing
-    } else {
+    let state = if target.exists() {
         let different = known.difference(&target);
         match different.with_context(|| format!("cannot read `{}`", target.display()))? {
             None => State::Present,
             Some(_) => State::Different,
         }
+    } else {
+        State::Missing
     };
     Ok(Item { path: path.to_owned(), url, known, target, state })
 }
