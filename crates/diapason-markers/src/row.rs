@@ -90,11 +90,14 @@ pub fn outputs_of_row(row: &Value, provenance: &Provenance) -> Result<Vec<Output
     Ok(outputs)
 }
 
-/// Gives each output of a row with the object it stands in and what that is called.
+/// Takes an output with the object it stands in and what that is called.
+type Take<'a> = dyn FnMut(&mut Map<String, Value>, Output, &str) -> Result<(), RowError> + 'a;
+
+/// Gives each output of a row to `take`.
 fn each_output(
     row: &mut Value,
     provenance: &Provenance,
-    take: &mut dyn FnMut(&mut Map<String, Value>, Output, &str) -> Result<(), RowError>,
+    take: &mut Take<'_>,
 ) -> Result<(), RowError> {
     let known = provenance.markers(row);
     let Some(object) = row.as_object_mut() else {
