@@ -248,7 +248,7 @@ fn what_the_data_tells_is_not_asked_and_keys_stay_secret() {
         json!({"text": "  "}),
         json!({"text": "plain half", "markers": {"domain": "Medical"}}),
     ];
-    let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    let lines = rows.map(|row| row.to_string()).join("\n");
     std::fs::write(folder.path().join("in.jsonl"), lines).unwrap();
     let model = Model::new(|_, _| None);
     let run = Command::new(env!("CARGO_BIN_EXE_diapason"))
