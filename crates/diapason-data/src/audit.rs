@@ -300,7 +300,7 @@ impl Audit {
             for (unit, (places, outputs)) in &lists {
                 let valid: Vec<(&str, String)> = outputs
                     .iter()
-                    .filter_map(|output| Some((*output, (answers.canonical)(*output)?)))
+                    .filter_map(|output| Some((*output, (answers.canonical)(output)?)))
                     .collect();
                 let distinct: BTreeSet<&String> = valid.iter().map(|(_, form)| form).collect();
                 let of_list = valid.len() as f64 / outputs.len() as f64;
@@ -320,7 +320,9 @@ impl Audit {
                 let found = note(&mut self.found, pair, example);
                 found.texts.extend(valid.iter().map(|(_, form)| form.clone()));
                 found.episodes.extend(places);
-                places.iter().for_each(|place| overlapping[*place] = true);
+                for place in places {
+                    overlapping[*place] = true;
+                }
             }
         }
     }

@@ -99,7 +99,8 @@ fn equal_length(duels: &[Duel], n: usize, streams: &Streams) -> Estimate {
     let feature = |duel: &Duel| if scale > 0.0 { (duel.longer / scale).tanh() } else { 0.0 };
     let rows: Vec<(f64, f64)> = duels.iter().map(|duel| (feature(duel), duel.won())).collect();
     let value = sigmoid(fit(&rows).0);
-    let mut by_unit: std::collections::BTreeMap<&str, Vec<(f64, f64)>> = Default::default();
+    let mut by_unit: std::collections::BTreeMap<&str, Vec<(f64, f64)>> =
+        std::collections::BTreeMap::default();
     for (duel, row) in duels.iter().zip(&rows) {
         by_unit.entry(&duel.unit).or_default().push(*row);
     }

@@ -161,7 +161,7 @@ fn missing_user(chat: &Template, asked: &str) -> Option<String> {
     let frame = chat.frame(Role::Input)?;
     Some(format!(
         "{{%- if state.before != \"user\" -%}}\n{}\n{{%- set state.head = \"\" -%}}\n{{%- endif -%}}",
-        message(&frame, &format!("state.head + {}", asked))
+        message(&frame, &format!("state.head + {asked}"))
     ))
 }
 

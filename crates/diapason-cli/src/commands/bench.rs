@@ -122,10 +122,9 @@ pub(super) fn timed(
     Ok(median(&mut seconds))
 }
 
-/// One JSON row a line, in one write.
+/// One JSON row a line.
 pub(super) fn write_rows(path: &Path, rows: impl Iterator<Item = Value>) -> anyhow::Result<()> {
-    let lines: String = rows.map(|row| format!("{row}\n")).collect();
-    Ok(write_atomically(path, |file| file.write_all(lines.as_bytes()))?)
+    Ok(write_atomically(path, |file| rows.into_iter().try_for_each(|row| writeln!(file, "{row}")))?)
 }
 
 /// The middle value; of an even number the upper one. 0 without values.

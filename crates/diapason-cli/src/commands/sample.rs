@@ -13,18 +13,14 @@ use serde_json::json;
 /// Draws outputs and prints them.
 pub(crate) fn sample(session: &Session<'_>, args: &SampleArgs) -> anyhow::Result<()> {
     let subject = prompt::subject(&args.prompt, &session.device)?;
-    let lists = match &subject.trained {
-        Some(trained) => {
-            let temperature = f64::from(args.temperature);
-            draw_lists(&subject, trained, args, temperature)?
-        }
-        None => {
-            ensure!(
-                args.levers.markers.is_empty() && args.levers.fill == Filling::Inferred,
-                "this model was not trained with markers\n\nhint: give its recipe `markers = {{}}`"
-            );
-            Vec::new()
-        }
+    let lists = if let Some(trained) = &subject.trained {
+        draw_lists(&subject, trained, args, f64::from(args.temperature))?
+    } else {
+        ensure!(
+            args.levers.markers.is_empty() && args.levers.fill == Filling::Inferred,
+            "this model was not trained with markers\n\nhint: give its recipe `markers = {{}}`"
+        );
+        Vec::new()
     };
     let requests = if subject.trained.is_none() {
         let prompt = prompt::prompt(&args.prompt, &Markers::default(), &subject)?;

@@ -28,7 +28,7 @@ pub(crate) fn suite(session: &Session<'_>, verb: SuiteVerb) -> anyhow::Result<()
         SuiteVerb::Check { source, json } => check(session, &source, json),
         SuiteVerb::Fetch(args) => fetch(session, &args),
         SuiteVerb::Audit { source, near, json } => {
-            audit(session, &source, AuditSettings { near, ..AuditSettings::default() }, json)
+            audit(session, &source, &AuditSettings { near, ..AuditSettings::default() }, json)
         }
         SuiteVerb::DiffReference { suite, json } => diff_reference(session, suite.as_deref(), json),
         SuiteVerb::Build { source, out, tasks, split, seed, format, limit, memory_mib } => {

@@ -13,7 +13,7 @@ use serde_json::json;
 pub(super) fn audit(
     session: &Session<'_>,
     source: &SuiteSource,
-    settings: AuditSettings,
+    settings: &AuditSettings,
     as_json: bool,
 ) -> anyhow::Result<()> {
     anyhow::ensure!(

@@ -114,7 +114,7 @@ fn markers(trial: &Trial<'_>, probes: &[Probe]) -> anyhow::Result<Evaluated> {
         ..Sampling::default()
     };
     let request = |prompt| Request { prompt, ask: Ask::Sample(sampling.clone()) };
-    let texts = draws(subject, prompts.into_iter().map(request).collect())?;
+    let texts = draws(subject, &prompts.into_iter().map(request).collect::<Vec<_>>())?;
     let (mut collector, mut rows) = (Collector::default(), Vec::new());
     for (probe, (text, _)) in probes.iter().zip(&texts) {
         let (truth, unit) = (&probe.episode.turns[0].markers, &probe.episode.unit);
@@ -269,18 +269,18 @@ fn answers(trial: &Trial<'_>, wanted: Vec<Wanted>) -> anyhow::Result<Vec<(String
         };
         Request { prompt, ask: Ask::Sample(sampling) }
     };
-    draws(subject, prompts.into_iter().zip(0..).map(request).collect())
+    draws(subject, &prompts.into_iter().zip(0..).map(request).collect::<Vec<_>>())
 }
 
 /// The first draw of each request: its text and number of tokens.
-fn draws(subject: &Subject, requests: Vec<Request>) -> anyhow::Result<Vec<(String, usize)>> {
+fn draws(subject: &Subject, requests: &[Request]) -> anyhow::Result<Vec<(String, usize)>> {
     let decode = |answer| match answer {
         Answer::Sampled(samples) if !samples.is_empty() => {
             Ok((subject.tokenizer.decode(&samples[0].ids), samples[0].ids.len()))
         }
         _ => bail!("the engine did not answer with draws"),
     };
-    subject.engine.ask(&requests)?.into_iter().map(decode).collect()
+    subject.engine.ask(requests)?.into_iter().map(decode).collect()
 }
 
 fn finish(collector: Collector, rows: Vec<Value>) -> Evaluated {

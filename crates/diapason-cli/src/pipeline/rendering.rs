@@ -85,7 +85,9 @@ mod tests {
 
     fn markers() -> Markers {
         let mut markers = Markers::default();
-        NAMES.iter().for_each(|name| markers.set(*name, "1"));
+        for name in NAMES {
+            markers.set(name, "1");
+        }
         markers
     }
 

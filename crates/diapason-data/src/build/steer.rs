@@ -91,7 +91,9 @@ impl Builder<'_> {
             places = self.capped(places, most, &part.name);
         }
         let mut kept = vec![false; count];
-        places.iter().for_each(|place| kept[*place] = true);
+        for place in places {
+            kept[place] = true;
+        }
         Ok(Some(kept))
     }
 

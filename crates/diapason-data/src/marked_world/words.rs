@@ -50,7 +50,9 @@ pub struct Language {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Topic {
-    topic: String,
+    /// What it is called in a request.
+    #[serde(rename = "topic")]
+    called: String,
     nouns: Vec<String>,
     verbs: Vec<String>,
 }
@@ -112,7 +114,7 @@ impl Language {
         stream: &mut Stream,
     ) -> String {
         let mut parts = vec![match domain {
-            Some(domain) => self.about.replace("{topic}", &self.topic(domain).topic),
+            Some(domain) => self.about.replace("{topic}", &self.topic(domain).called),
             None => self.anything.choose(stream).expect("there is a vague request").clone(),
         }];
         parts.extend(into.map(|language| self.into[&language.name].clone()));

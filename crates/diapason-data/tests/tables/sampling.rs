@@ -1,8 +1,6 @@
 //! How rows become episodes.
 
-mod common;
-
-use common::Folder;
+use crate::common::Folder;
 use diapason_data::BuildSettings;
 use diapason_flow::Episode;
 use std::collections::{BTreeSet, HashMap};

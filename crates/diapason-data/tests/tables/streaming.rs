@@ -1,8 +1,6 @@
 //! Tables that are larger than a batch: the same episodes in any memory, on any number of threads.
 
-mod common;
-
-use common::Folder;
+use crate::common::Folder;
 use diapason_data::{BuildSettings, DataError, Limits, Suite, read_episodes, write_episodes};
 use diapason_flow::Streams;
 use std::fmt::Write;

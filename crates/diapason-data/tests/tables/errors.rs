@@ -1,8 +1,6 @@
 //! One clear message a mistake: what, where, and a hint.
 
-mod common;
-
-use common::Folder;
+use crate::common::Folder;
 use diapason_data::{BuildSettings, Status, Suite};
 
 const CSV: &str = "who,what,topic\nAnn,a,x\nAnn,b,x\nBob,c,y\nBob,d,z\n";
@@ -242,8 +240,9 @@ fn mistakes_in_rows_name_the_file_that_the_sql_reads() {
 #[test]
 fn a_file_that_ends_too_early_says_after_which_row() {
     let folder = Folder::new("");
-    let mut csv = String::from("who,what\n");
-    (0..5000).for_each(|row| csv.push_str(&format!("person {},draw {row}\n", row * 7919 % 5000)));
+    let rows = (0..5000).map(|row| format!("person {},draw {row}", row * 7919 % 5000));
+    let lines: Vec<String> = std::iter::once("who,what".to_owned()).chain(rows).collect();
+    let csv = lines.join("\n");
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut packed, csv.as_bytes()).unwrap();
     let packed = packed.finish().unwrap();
