@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use diapason_data::audit::{Audit, AuditSettings, Overlap};
 use diapason_data::{BuildSettings, DataError, Family, Kind, Suite, Task};
 use diapason_eval::Judge;
-use diapason_flow::{Episode, Goal, Streams};
+use diapason_flow::{Check, Episode, Goal, Streams};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -86,6 +86,16 @@ pub(crate) fn protect(audit: &mut Audit, task: &Task, episodes: &[Episode]) -> a
     }
     let goal = episodes.iter().find_map(|episode| Some(&episode.query.as_ref()?.goal));
     let Some(Goal::Valid(check)) = goal else { return Ok(()) };
+    if let Check::Open { .. } = check {
+        // Everything is valid there: what leaks is the prompt.
+        let mut prompts = episodes.to_vec();
+        for prompt in &mut prompts {
+            let text = prompt.description.clone();
+            prompt.query.iter_mut().for_each(|query| query.input.clone_from(&text));
+        }
+        audit.protect(&task.path(), &prompts);
+        return Ok(());
+    }
     let judge = Judge::new(check).with_context(|| format!("no rule of {}", task.path()))?;
     let size = judge.support().and_then(|size| usize::try_from(size).ok());
     audit.protect_answers(&task.path(), Box::new(move |text: &str| judge.canonical(text)), size);
