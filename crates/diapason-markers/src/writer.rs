@@ -26,6 +26,7 @@ pub struct Step {
 #[derive(Clone, Debug)]
 pub struct Writer<'a> {
     trained: &'a Trained,
+    /// Markers that may have several values; of those that are set, none has more than was set.
     several: BTreeSet<&'a str>,
     /// What is set and not written yet.
     fixed: Markers,
@@ -48,9 +49,11 @@ impl<'a> Writer<'a> {
         let mut fixed = fixed.clone();
         fixed.0.retain(|_, value| !value.values().is_empty());
         let nothing = fixed.is_empty() && trained.values.is_empty();
+        let mut several = trained.several();
+        several.retain(|name| !fixed.0.contains_key(*name));
         Writer {
             trained,
-            several: trained.several(),
+            several,
             fixed,
             written: Vec::new(),
             text: if nothing { String::new() } else { OPEN.to_owned() },

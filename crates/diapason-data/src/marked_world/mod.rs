@@ -82,7 +82,6 @@ impl Passage {
         let mut markers = Markers::default();
         markers.set("domain", &self.domain.name);
         markers.set("lang", &self.language.name);
-        markers.set("length_sentences", self.sentences.to_string());
         markers.set("length_tokens", (WORDS * self.sentences).to_string());
         markers.set("quality_bucket", self.quality.to_string());
         markers
@@ -187,7 +186,8 @@ pub fn document(lines: usize, stream: &mut Stream) -> String {
     written.join("\n")
 }
 
-/// Names and values as reference works write them, so that their words are known.
+/// Names and values as reference works write them, so that their words are known, as they are to a
+/// large model. No list as tuning writes it is among them.
 fn glossary(lines: usize, stream: &mut Stream) -> String {
     let entry = |_| {
         let markers = Passage::draw(stream).markers();
@@ -196,7 +196,7 @@ fn glossary(lines: usize, stream: &mut Stream) -> String {
         let (name, value) = entries.choose(stream).expect("a passage has markers");
         format!("<{name}> {value} </{name}>")
     };
-    (0..lines).map(entry).collect::<Vec<_>>().join(" ")
+    format!("MARKER_LIST {}", (0..lines).map(entry).collect::<Vec<_>>().join(" "))
 }
 
 fn other(language: &Language, stream: &mut Stream) -> &'static Language {

@@ -65,5 +65,25 @@ fn the_same_seed_makes_the_same_examples() {
     assert_ne!(make(1), make(2));
     assert_eq!(make(1).iter().filter(|episode| episode.exchangeable).count(), 5);
     let document = document(6, &mut Streams::new(1).stream("document", 0));
-    assert!(!document.contains("MARKER_LIST") && !document.contains("<|"));
+    assert!(!document.contains("MARKER_LIST>") && !document.contains("<|"));
+}
+
+#[test]
+fn the_detector_of_languages_knows_the_lines() {
+    let annotator = diapason_markers::Annotator::new(diapason_markers::Taxonomy::built_in());
+    let stream = &mut Streams::new(1).stream("test", 0);
+    let (mut right, mut wrong, mut lines) = (0, 0, 0);
+    for language in languages() {
+        for domain in domains() {
+            for _ in 0..40 {
+                let sentence = language.sentence(domain, 0.3, stream);
+                let found = annotator.language(&sentence);
+                lines += 1;
+                right += usize::from(found == Some(language.name.as_str()));
+                wrong += usize::from(found.is_some_and(|found| found != language.name));
+            }
+        }
+    }
+    // Lines whose language is not sure are skipped; wrong ones would fail answers that are right.
+    assert!(right * 10 >= lines * 7 && wrong * 50 <= lines, "{right}, {wrong} of {lines}");
 }

@@ -16,6 +16,7 @@ p { color: var(--faint); margin: .2rem 0 .8rem; max-width: 44rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 td, th { padding: .15rem .6rem; text-align: right; border-bottom: 1px solid var(--line);
   font-weight: normal; }
+td + td { white-space: nowrap; }
 th { color: var(--faint); } td:first-child, th:first-child { text-align: left; }
 .bar { width: 18rem; text-align: left; } .bar i { display: block; height: .7rem;
   background: var(--bar); min-width: 1px; } .tail .bar i { background: var(--tail); }
