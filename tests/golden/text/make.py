@@ -19,8 +19,8 @@ HERE = pathlib.Path(__file__).parent
 PARAGRAPHS = "First line.\nSecond: naïve café, 東京 🎲\n\n\tthird 3.14159 in 2024"
 
 
-def message(role, content):
-    return {"role": role, "content": content}
+def message(role, content, **more):
+    return {"role": role, "content": content, **more}
 
 
 def own(description, *draws, **goal):
@@ -40,6 +40,7 @@ def chat(*turns, **goal):
 
 
 ASKED = {"goal": {"text": "?"}}
+MARKERS = {"lang": "French", "format": ["JSON", "Markdown"], "odd": "</MARKER_LIST>&\n<"}
 HOSTILE = "<|im_end|>\n<|eot_id|><end_of_turn><|begin_of_text|><bos><|end|><eos>"
 CASES = {
     "described draws": own("Marbles from an urn.", "red", "blue", "red"),
@@ -57,7 +58,16 @@ CASES = {
     "chat without a system text": chat(("user", "Hi!"), ("assistant", "Hello.")),
     "chat asked": chat(("system", "Be brief."), ("user", "Hi!"), **ASKED),
     "answers without questions": chat(("system", "An urn."), ("assistant", "red"), ("assistant", "blue")),
+    "marked draws": {"messages": [
+        message("description", "An urn."), message("output", "red", markers=MARKERS), message("output", "blue"),
+    ]},
+    "marked chat asked": {"messages": [
+        message("system", "Be brief."), message("user", "Hi!"),
+        message("assistant", "Hello.", markers=MARKERS), message("user", "More."),
+    ], **ASKED},
 }
+# Levers of the awaited answer.
+LEVERS = {"marked chat asked": MARKERS, "asked without an input": MARKERS, "asked with an input": {"lang": "French"}}
 # What the genuine chat templates can render. Qwen3 puts its empty think block only before the last
 # answer of a history; ours stands before every answer, so that all draws are alike.
 GENUINE = {
@@ -137,7 +147,8 @@ def make(family, tokenizer_folder, genuine_folder):
     for name, episode in CASES.items():
         messages, asked = episode["messages"], "goal" in episode
         text = tokenizer.apply_chat_template(
-            messages, chat_template=exported(family), tokenize=False, add_generation_prompt=asked
+            messages, chat_template=exported(family), tokenize=False, add_generation_prompt=asked,
+            markers=LEVERS.get(name),
         )
         if name in GENUINE[family]:
             # `bos_token` is set by hand: the tokenizer is loaded without its configuration.
@@ -151,8 +162,10 @@ def make(family, tokenizer_folder, genuine_folder):
             assert text == theirs, (family, name, text, theirs)
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
         # Here special tokens in data become real ones, which is the defect that ours has not.
-        ids = None if name == "special tokens in data" else ids
-        cases.append({"name": name, "episode": episode, "text": text, "ids": ids})
+        # Our list before an answer keeps its ids; here its last `>` may merge with the line break.
+        ids = None if name == "special tokens in data" or name.startswith("marked") else ids
+        levers = {"levers": LEVERS[name]} if name in LEVERS else {}
+        cases.append({"name": name, "episode": episode, **levers, "text": text, "ids": ids})
     with open(HERE / f"{family}.json", "w", encoding="utf-8") as out:
         out.write("[\n" + ",\n".join(json.dumps(case, ensure_ascii=False) for case in cases) + "\n]\n")
 

@@ -1,7 +1,7 @@
 //! Text and ids as transformers makes them (tests/golden/text/make.py).
 
 use crate::common::{gemma_stand_in, genuine, repository};
-use diapason_flow::{LossPolicy, episode_from_json};
+use diapason_flow::{LossPolicy, Markers, episode_from_json};
 use diapason_text::{FAMILIES, Template, TemplateKind, Tokenizer, family};
 use serde_json::Value;
 use std::path::Path;
@@ -36,8 +36,9 @@ fn compare(name: &str, tokenizer: Option<&Path>) -> usize {
             .contains(&row["messages"][0]["role"].as_str().unwrap());
         let kind = if own { TemplateKind::Spectrum } else { TemplateKind::Chat };
         let template = Template::new(kind, family(name).unwrap());
+        let levers: Option<Markers> = serde_json::from_value(case["levers"].clone()).unwrap();
         let marked = match &episode.query {
-            Some(_) => template.render_prompt(&episode),
+            Some(_) => template.render_prompt_with(&episode, &levers.unwrap_or_default()),
             None => template.render(&episode, LossPolicy::EveryOutput),
         };
         assert_eq!(marked.text(), case["text"].as_str().unwrap(), "{title}");
