@@ -60,9 +60,8 @@ fn text(parts: usize, stream: &mut Stream) -> String {
     (0..stream.random_range(0..=parts)).map(|_| *PARTS.choose(stream).unwrap_or(&"")).collect()
 }
 
-fn markers(stream: &mut Stream) -> Markers {
+fn markers(most: usize, stream: &mut Stream) -> Markers {
     let mut markers = Markers::default();
-    let most = if stream.random_bool(0.01) { 2000 } else { 6 };
     for _ in 0..stream.random_range(1..=most) {
         markers.add(text(3, stream), text(5, stream));
     }
@@ -87,7 +86,8 @@ fn mutated(text: &str, stream: &mut Stream) -> String {
 
 /// A list survives print and parse whatever follows it.
 fn round_trip(stream: &mut Stream) -> Result<String, String> {
-    let (markers, text) = (markers(stream), text(6, stream));
+    let most = if stream.random_bool(0.01) { 2000 } else { 6 };
+    let (markers, text) = (markers(most, stream), text(6, stream));
     let list = print_list(&markers);
     let whole = format!("{list}\n{text}");
     let split = split_list(&whole);
@@ -113,11 +113,12 @@ fn anything(whole: &str) -> Result<(), String> {
 
 /// Whatever is chosen, the written list is whole and says what was chosen.
 fn written(stream: &mut Stream) -> Result<(), String> {
-    let examples: Vec<Markers> = (0..stream.random_range(1..4)).map(|_| markers(stream)).collect();
+    let examples: Vec<Markers> =
+        (0..stream.random_range(1..4)).map(|_| markers(6, stream)).collect();
     let order = if stream.random_bool(0.5) { Order::Fixed } else { Order::Shuffled };
     let dropout = Dropout { order, ..Dropout::default() };
     let trained = Trained::of(dropout, true, &examples);
-    let fixed = if stream.random_bool(0.5) { markers(stream) } else { Markers::default() };
+    let fixed = if stream.random_bool(0.5) { markers(6, stream) } else { Markers::default() };
     let mut writer = Writer::new(&trained, &fixed);
     while let Some(step) = writer.step() {
         writer.take(stream.random_range(0..step.options.len()));
@@ -127,7 +128,7 @@ fn written(stream: &mut Stream) -> Result<(), String> {
     if split.closed && split.markers == writer.markers() && kept {
         Ok(())
     } else {
-        Err(writer.text().to_owned())
+        Err(format!("{} with {fixed:?} set, of {:?}", writer.text(), trained.values))
     }
 }
 
@@ -140,11 +141,13 @@ fn main() -> Result<(), String> {
     let (started, mut cases) = (Instant::now(), 0u64);
     while started.elapsed() < Duration::from_secs(seconds) {
         let stream = &mut streams.stream("fuzz", cases);
-        let list = round_trip(stream)?;
-        anything(&mutated(&list, stream))?;
-        anything(&text(40, stream))?;
+        let broken = |property: &str, found: String| format!("case {cases}, {property}: {found}");
+        let list = round_trip(stream).map_err(|found| broken("print and parse", found))?;
+        for hostile in [mutated(&list, stream), text(40, stream)] {
+            anything(&hostile).map_err(|found| broken("parse", found))?;
+        }
         if cases.is_multiple_of(8) {
-            written(stream)?;
+            written(stream).map_err(|found| broken("written list", found))?;
         }
         cases += 1;
     }

@@ -16,7 +16,8 @@ use std::collections::BTreeSet;
 pub struct Step {
     /// The marker whose value is asked for; `None` where the next marker is.
     pub marker: Option<String>,
-    /// The values, or the names of markers; an empty name ends the list. Never empty.
+    /// The values, or the names of markers, behind them an empty text where the list may end. Never
+    /// empty.
     pub options: Vec<String>,
     /// The list so far with each option written, in the order of `options`.
     pub texts: Vec<String>,
@@ -67,9 +68,13 @@ impl<'a> Writer<'a> {
         match &self.state {
             State::Ended => None,
             State::Name => {
-                let options = self.names();
-                let part = |name: &String| if name.is_empty() { END.into() } else { opening(name) };
-                let texts = options.iter().map(|name| with(&part(name))).collect();
+                let mut options = self.names();
+                let mut texts: Vec<String> =
+                    options.iter().map(|name| with(&opening(name))).collect();
+                if self.may_end() {
+                    options.push(String::new());
+                    texts.push(with(&END.to_owned()));
+                }
                 Some(Step { marker: None, options, texts })
             }
             State::Value(name) => {
@@ -83,10 +88,12 @@ impl<'a> Writer<'a> {
     /// Goes on with one option of [`step`](Self::step). Nothing happens beyond the last one.
     pub fn take(&mut self, option: usize) {
         let Some(mut step) = self.step().filter(|step| option < step.options.len()) else { return };
+        // Told by its place: data may hold a marker without a name.
+        let ends = self.may_end() && option + 1 == step.options.len();
         self.text = step.texts.swap_remove(option);
         let chosen = step.options.swap_remove(option);
         self.state = match step.marker {
-            None if chosen.is_empty() => State::Ended,
+            None if ends => State::Ended,
             None => State::Value(chosen),
             Some(name) => {
                 self.settle(&name, &chosen);
@@ -131,11 +138,12 @@ impl<'a> Writer<'a> {
                     && next_fixed.is_none_or(|fixed| name <= fixed));
             (unwritten || again) && (in_order || Some(name) == next_fixed)
         };
-        let mut names: Vec<String> = known.into_iter().filter(|name| open(name)).cloned().collect();
-        if self.fixed.is_empty() && !self.written.is_empty() {
-            names.push(String::new());
-        }
-        names
+        known.into_iter().filter(|name| open(name)).cloned().collect()
+    }
+
+    /// Whether the list may end: something is written and all that was set.
+    fn may_end(&self) -> bool {
+        self.fixed.is_empty() && !self.written.is_empty()
     }
 
     /// Values that a marker may have: the one that is set, or those of training not written yet.
@@ -182,7 +190,7 @@ mod tests {
         let examples = [
             markers(&[("lang", &["French"]), ("format", &["JSON", "Markdown"])]),
             markers(&[("lang", &["Greek"]), ("length_tokens", &["7"]), ("task", &["Rewrite"])]),
-            markers(&[("x</MARKER_LIST>", &["<y>"])]),
+            markers(&[("x</MARKER_LIST>", &["<y>"]), ("", &["nameless"])]),
         ];
         Trained::of(Dropout { order, ..Dropout::default() }, true, &examples)
     }
@@ -208,8 +216,8 @@ mod tests {
             seed in any::<u64>(),
             shuffled in any::<bool>(),
             set in proptest::sample::subsequence(
-                vec![("format", vec!["XML", "JSON"]), ("lang", vec!["Greek"]), ("new", vec!["<"]),
-                     ("x</MARKER_LIST>", vec!["&lt;"]), ("task", vec![])], 0..5),
+                vec![("format", vec!["XML", "JSON"]), ("lang", vec!["Greek"]), ("new", vec!["<"]), ("", vec!["x"]),
+                     ("x</MARKER_LIST>", vec!["&lt;"]), ("task", vec![])], 0..6),
         ) {
             let order = if shuffled { Order::Shuffled } else { Order::Fixed };
             let set: Vec<(&str, &[&str])> =
@@ -234,7 +242,7 @@ mod tests {
         let trained = trained(Order::Fixed);
         let writer = Writer::new(&trained, &Markers::default());
         let names = writer.step().unwrap().options;
-        assert_eq!(names, ["format", "lang", "length_tokens", "task", "x</MARKER_LIST>"]);
+        assert_eq!(names, ["", "format", "lang", "length_tokens", "task", "x</MARKER_LIST>"]);
         let nothing = Trained::of(Dropout::default(), true, &[]);
         assert_eq!(Writer::new(&nothing, &Markers::default()).step(), None);
     }
