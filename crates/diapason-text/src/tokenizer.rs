@@ -253,13 +253,11 @@ impl Tokenizer {
         };
         let part = &part;
         let parts: Vec<Result<Vec<Tokens>, TextError>> = std::thread::scope(|scope| {
-            let running: Vec<_> = (0..count)
-                .step_by(size)
-                .map(|start| scope.spawn(move || part(start)))
-                .collect();
-            let joined = running.into_iter().map(|part| {
-                part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            });
+            let running: Vec<_> =
+                (0..count).step_by(size).map(|start| scope.spawn(move || part(start))).collect();
+            let joined = running
+                .into_iter()
+                .map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             joined.collect()
         });
         let mut all = Vec::with_capacity(count);

@@ -210,7 +210,8 @@ fn the_bytes_of_tokens_tell_special_ones_from_text() {
     assert_eq!(bytes.len(), tokenizer.vocabulary_size());
     let end = tokenizer.token_id("<|end|>").unwrap();
     assert_eq!(bytes[end as usize], b"\xff<|end|>");
-    let ids = tokenizer.encode_text("plums <|end|> é").unwrap();
+    let ids = tokenizer.encode_output("plums <|end|> é").unwrap();
     let joined: Vec<u8> = ids.iter().flat_map(|id| bytes[*id as usize].clone()).collect();
-    assert_eq!(joined, "plums <|end|> é".as_bytes());
+    // Tokenizers of our own read the first word as they do any other.
+    assert_eq!(joined, [" plums <|end|> é".as_bytes(), b"\xff<|end|>"].concat());
 }
