@@ -21,7 +21,7 @@ pub(crate) struct FetchArgs {
     /// Branch, tag or commit of a hub data set or repository, instead of the source's own
     #[arg(long)]
     pub revision: Option<String>,
-    /// Address of the hub of data sets; default: HF_ENDPOINT, else https://huggingface.co
+    /// Address of the hub of data sets; default: HF_ENDPOINT, else `https://huggingface.co`
     #[arg(long, value_name = "URL")]
     pub hub: Option<String>,
     /// Address of GitHub's programming interface
