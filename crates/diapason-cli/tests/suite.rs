@@ -34,6 +34,16 @@ impl Mine {
         std::fs::write(self.at(&format!("{name}.csv")), format!("unit,input,output\n{rows}"))
             .unwrap();
     }
+
+    /// Runs a recipe into `run`; what it said.
+    fn train(&self, recipe: &str) -> String {
+        std::fs::write(self.at("recipe.toml.in"), recipe).unwrap();
+        let (recipe, out) = (self.text("recipe.toml.in"), self.text("run"));
+        let run = diapason(&["train", &recipe, "--out", &out]);
+        let said = String::from_utf8(run.stderr).unwrap();
+        assert!(run.status.success(), "{said}");
+        said
+    }
 }
 
 fn json(text: &str) -> Value {
@@ -105,7 +115,6 @@ fn overlaps_are_listed_and_a_recipe_leaves_them_out() {
     let text = stdout(&["suite", "audit", "--suite", &suite]);
     assert!(text.starts_with("exact    steer/practice → steer/exam: 1 of 1 texts"), "{text}");
 
-    let recipe = mine.at("recipe.toml.in");
     let text = format!(
         "name = 'r'\n[base.new]\nwidth = 16\nlayers = 1\nheads = 1\nkv_heads = 1\nmlp_width = 16\n\
          vocabulary = 400\ncorpus = {{ documents = 60, lines = 3 }}\n[data]\nsuite = {suite:?}\n\
@@ -113,11 +122,7 @@ fn overlaps_are_listed_and_a_recipe_leaves_them_out() {
          token_budget = 60\n[train]\nmax_sequence_tokens = 128\nmicro_batch_tokens = 128\n\
          [[models]]\nname = 'm'\nloss = 'every-output'\n[evaluate]\ntasks = ['steer/exam']\n"
     );
-    std::fs::write(&recipe, text).unwrap();
-    let (recipe, out) = (recipe.to_string_lossy().into_owned(), mine.text("run"));
-    let run = diapason(&["train", &recipe, "--out", &out]);
-    let said = String::from_utf8(run.stderr).unwrap();
-    assert!(run.status.success(), "{said}");
+    let said = mine.train(&text);
     assert!(said.contains("overlap with what is measured: 1 of steer/practice"), "{said}");
     assert!(said.contains("episodes: 2 to train on"), "{said}");
     assert!(said.contains("1 of 2 sequences in the budget"), "{said}");
@@ -179,7 +184,6 @@ fn long_sequences_are_cut_between_draws_and_go_on() {
         writeln!(rows, "Ann,day number {row},the dish of that day").unwrap();
     }
     mine.task("long", "train", &rows);
-    let recipe = mine.at("recipe.toml.in");
     let text = format!(
         "name = 'r'\n[base.new]\nwidth = 16\nlayers = 1\nheads = 1\nkv_heads = 1\nmlp_width = 16\n\
          vocabulary = 400\ncorpus = {{ documents = 60, lines = 3 }}\n[data]\nsuite = {:?}\n\
@@ -187,11 +191,7 @@ fn long_sequences_are_cut_between_draws_and_go_on() {
          micro_batch_tokens = 128\n[[models]]\nname = 'm'\nloss = 'every-output'\n",
         mine.text("")
     );
-    std::fs::write(&recipe, text).unwrap();
-    let (recipe, out) = (recipe.to_string_lossy().into_owned(), mine.text("run"));
-    let run = diapason(&["train", &recipe, "--out", &out]);
-    let said = String::from_utf8(run.stderr).unwrap();
-    assert!(run.status.success(), "{said}");
+    let said = mine.train(&text);
     let line = said.lines().find(|line| line.contains("steer/long")).unwrap();
     let count = |what: &str| -> u64 {
         let before = line.split(&format!(" {what}")).next().unwrap();

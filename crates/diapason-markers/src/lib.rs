@@ -18,6 +18,8 @@ mod code;
 mod count;
 mod dropout;
 mod error;
+#[cfg(test)]
+mod fixtures;
 mod format;
 mod language;
 mod levers;

@@ -156,15 +156,8 @@ fn referent(name: &str) -> Option<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::markers;
     use proptest::prelude::*;
-
-    fn markers(pairs: &[(&str, &[&str])]) -> Markers {
-        let value = |values: &[&str]| match values {
-            [one] => MarkerValue::One((*one).into()),
-            many => MarkerValue::Many(many.iter().map(|value| (*value).into()).collect()),
-        };
-        Markers(pairs.iter().map(|(name, values)| ((*name).into(), value(values))).collect())
-    }
 
     /// Texts made of the very strings that could break the list.
     fn hostile() -> impl Strategy<Value = String> {

@@ -173,18 +173,11 @@ impl<'a> Writer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::markers;
     use crate::{Dropout, Order, print_list, split_list};
     use diapason_flow::Streams;
     use proptest::prelude::*;
     use rand::RngExt;
-
-    fn markers(pairs: &[(&str, &[&str])]) -> Markers {
-        let value = |values: &[&str]| match values {
-            [one] => MarkerValue::One((*one).into()),
-            many => MarkerValue::Many(many.iter().map(|value| (*value).into()).collect()),
-        };
-        Markers(pairs.iter().map(|(name, values)| ((*name).into(), value(values))).collect())
-    }
 
     fn trained(order: Order) -> Trained {
         let examples = [

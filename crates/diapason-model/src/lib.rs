@@ -10,6 +10,8 @@ mod config;
 mod device;
 mod error;
 mod extend;
+#[cfg(test)]
+mod fixtures;
 mod forward;
 mod init;
 mod kernels;

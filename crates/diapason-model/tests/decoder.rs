@@ -7,7 +7,7 @@ use diapason_flow::Pack;
 use diapason_model::{
     Arch, Cache, Device, Feed, Model, ModelError, NodeId, PackLoss, Variant, Want, Workspace,
 };
-use learning::{assert_gradients, assert_slopes, ids, learn, model, pack};
+use learning::{assert_gradients, assert_slopes, bits, ids, learn, model, pack, whole};
 
 fn arch(heads: usize, kv_heads: usize, tied: bool) -> Arch {
     Arch {
@@ -112,23 +112,6 @@ fn token_nats_and_logits_agree_with_the_loss() {
     let sum: f64 = seen[1].1.iter().map(|x| f64::from(*x).exp()).sum();
     let expected = sum.ln() - f64::from(seen[1].1[target]);
     assert!((f64::from(nats[4]) - expected).abs() < 1e-5);
-}
-
-/// Logits of every token of a sequence in one pack of its own.
-fn whole(model: &Model, ids: &[u32]) -> Vec<Vec<u32>> {
-    let mut pack = Pack::new();
-    pack.push_weighted(ids, |_| 1.0);
-    let mut workspace = Workspace::forward_only(&model.arch, ids.len());
-    let rows: Vec<usize> = (0..ids.len()).collect();
-    let mut all = Vec::new();
-    let mut each = |_: usize, logits: &[f32]| all.push(bits(logits));
-    let done = model.logits(&Device::cpu(1), &pack, &rows, &mut workspace, &mut each);
-    done.expect("the pack fits");
-    all
-}
-
-fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|value| value.to_bits()).collect()
 }
 
 /// A node, and the tokens it is fed.

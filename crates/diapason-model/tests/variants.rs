@@ -8,7 +8,7 @@ use diapason_flow::{Pack, Streams};
 use diapason_model::{
     Arch, Cache, Device, FAMILIES, Feed, Model, RopeScaling, Variant, Want, Window, Workspace,
 };
-use learning::{assert_gradients, assert_slopes, ids, learn, model, pack};
+use learning::{assert_gradients, assert_slopes, bits, ids, learn, model, pack, whole};
 
 const LLAMA3: RopeScaling = RopeScaling::Llama3 {
     factor: 8.0,
@@ -61,10 +61,6 @@ fn archs(window: usize) -> Vec<Arch> {
     ]
 }
 
-fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|value| value.to_bits()).collect()
-}
-
 #[test]
 fn loss_and_every_gradient_are_those_of_the_twin() {
     for arch in archs(3) {
@@ -91,19 +87,6 @@ fn the_number_of_threads_changes_no_bit() {
         assert_eq!(loss.nats.to_bits(), other.nats.to_bits());
         assert!(bits(&gradients) == bits(&other_gradients), "{arch:?}");
     }
-}
-
-/// Bits of the logits of every token of a sequence in one pack of its own.
-fn whole(model: &Model, ids: &[u32]) -> Vec<Vec<u32>> {
-    let mut pack = Pack::new();
-    pack.push_weighted(ids, |_| 1.0);
-    let mut workspace = Workspace::forward_only(&model.arch, ids.len());
-    let rows: Vec<usize> = (0..ids.len()).collect();
-    let mut all = Vec::new();
-    let mut each = |_: usize, logits: &[f32]| all.push(bits(logits));
-    let done = model.logits(&Device::cpu(1), &pack, &rows, &mut workspace, &mut each);
-    done.expect("the pack fits");
-    all
 }
 
 #[test]

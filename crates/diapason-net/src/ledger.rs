@@ -1,8 +1,8 @@
 //! Answers that were paid for, in a file that survives being killed at any moment.
 //!
 //! One JSON object a line, `{"key": …, "value": …}`, appended and synced before the answer is
-//! used. Only the places of the answers are held in memory. A line that was cut short, which only the last can be, is dropped when the file is opened
-//! again; its answer was never used.
+//! used. Only the places of the answers are held in memory. A line that was cut short, which only
+//! the last can be, is dropped when the file is opened again; its answer was never used.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

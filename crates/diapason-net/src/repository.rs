@@ -65,11 +65,7 @@ impl Hub {
         let api = format!("{}/api/datasets/{name}", self.endpoint);
         let token = self.token.as_ref();
         let page = format!("{api}/revision/{}", escaped_whole(revision));
-        let commit = if is_commit(revision) {
-            revision.to_owned()
-        } else {
-            commit_of(&client.get(&page, token, observe)?.0, &page)?
-        };
+        let commit = client.commit(revision, &page, token, observe)?;
         let mut files = Vec::new();
         let mut next = Some(format!("{api}/tree/{commit}?recursive=true"));
         while let Some(page) = next {
@@ -110,11 +106,7 @@ impl GitHub {
         let api = format!("{}/repos/{name}", self.api);
         let token = self.token.as_ref();
         let page = format!("{api}/commits/{}", escaped_whole(revision));
-        let commit = if is_commit(revision) {
-            revision.to_owned()
-        } else {
-            commit_of(&client.get(&page, token, observe)?.0, &page)?
-        };
+        let commit = client.commit(revision, &page, token, observe)?;
         let page = format!("{api}/git/trees/{commit}?recursive=1");
         let (tree, response) = client.get(&page, token, observe)?;
         let Some(entries) = tree["tree"].as_array().filter(|_| tree["truncated"] != true) else {
@@ -138,6 +130,20 @@ impl GitHub {
 }
 
 impl Client {
+    /// The commit of a branch, tag or commit; `page` is asked unless it is one already.
+    fn commit(
+        &self,
+        revision: &str,
+        page: &str,
+        token: Option<&Token>,
+        observe: &mut Observe<'_>,
+    ) -> Result<String, NetError> {
+        if is_commit(revision) {
+            return Ok(revision.to_owned());
+        }
+        commit_of(&self.get(page, token, observe)?.0, page)
+    }
+
     fn get(
         &self,
         url: &str,

@@ -22,18 +22,13 @@ pub(super) fn score(session: &Session<'_>, args: &BenchScoreArgs) -> anyhow::Res
         answers = engine.ask(&requests)?;
         Ok(())
     })?;
-    let options = |request: &Request| match &request.ask {
-        Ask::Score { options } => options.clone(),
-        _ => Vec::new(),
-    };
     if let Some(folder) = &args.write {
         let rows = requests.iter().zip(&answers).map(|(request, answer)| {
             let nats: Vec<f64> = match answer {
                 Answer::Scored(scores) => scores.iter().map(|score| score.logprob_nats).collect(),
                 _ => Vec::new(),
             };
-            let options = options(request);
-            json!({"prompt": request.prompt, "options": options, "logprobs_nats": nats})
+            json!({"prompt": request.prompt, "options": options(request), "logprobs_nats": nats})
         });
         write_rows(&folder.join("requests.jsonl"), rows)?;
     }
@@ -45,6 +40,13 @@ pub(super) fn score(session: &Session<'_>, args: &BenchScoreArgs) -> anyhow::Res
         "seconds": seconds, "prompts_per_second": requests.len() as f64 / seconds,
         "peak_memory_mib": peak_memory_mib(),
     }))
+}
+
+fn options(request: &Request) -> &[Vec<u32>] {
+    match &request.ask {
+        Ask::Score { options } => options,
+        _ => &[],
+    }
 }
 
 /// Draws from one prompt.

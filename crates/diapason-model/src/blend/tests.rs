@@ -1,25 +1,8 @@
 use super::*;
-use crate::{Model, SpecialIds, Variant};
+use crate::fixtures::arch;
+use crate::{Model, SpecialIds};
 use diapason_flow::Streams;
 use std::fs;
-
-fn arch(tied: bool) -> Arch {
-    Arch {
-        family: "llama".to_owned(),
-        width: 8,
-        layers: 2,
-        heads: 2,
-        kv_heads: 1,
-        head_width: 4,
-        mlp_width: 12,
-        vocabulary: 11,
-        context: 16,
-        norm_epsilon: 1e-5,
-        rope_theta: 1e4,
-        tied,
-        variant: Variant::default(),
-    }
-}
 
 /// A folder with a random model in it.
 fn saved(dir: &Path, name: &str, arch: Arch, seed: u64) -> (PathBuf, Model) {

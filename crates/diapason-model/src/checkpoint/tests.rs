@@ -1,27 +1,10 @@
 use super::numbers::half_to_f32;
 use super::*;
 use crate::Variant;
+use crate::fixtures::arch;
 use diapason_flow::Streams;
 use safetensors::{Dtype, serialize_to_file};
 use tempfile::TempDir;
-
-fn arch(tied: bool) -> Arch {
-    Arch {
-        family: "llama".to_owned(),
-        width: 8,
-        layers: 2,
-        heads: 2,
-        kv_heads: 1,
-        head_width: 4,
-        mlp_width: 12,
-        vocabulary: 11,
-        context: 16,
-        norm_epsilon: 1e-5,
-        rope_theta: 1e4,
-        tied,
-        variant: Variant::default(),
-    }
-}
 
 /// One tensor as it will stand in a file.
 #[derive(Clone)]

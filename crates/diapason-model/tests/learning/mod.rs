@@ -91,3 +91,20 @@ pub(crate) fn assert_slopes(model: &Model, pack: &Pack, bound: impl Fn(f64) -> f
         }
     }
 }
+
+/// Bits of the logits of every token of a sequence in one pack of its own.
+pub(crate) fn whole(model: &Model, ids: &[u32]) -> Vec<Vec<u32>> {
+    let mut pack = Pack::new();
+    pack.push_weighted(ids, |_| 1.0);
+    let mut workspace = Workspace::forward_only(&model.arch, ids.len());
+    let rows: Vec<usize> = (0..ids.len()).collect();
+    let mut all = Vec::new();
+    let mut each = |_: usize, logits: &[f32]| all.push(bits(logits));
+    let done = model.logits(&Device::cpu(1), &pack, &rows, &mut workspace, &mut each);
+    done.expect("the pack fits");
+    all
+}
+
+pub(crate) fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
