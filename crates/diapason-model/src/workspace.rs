@@ -2,7 +2,7 @@
 
 use crate::kernels::{Heads, Ropes, Sight, Target, head_norm_partial_len, norm_partial_len};
 use crate::lora::{Dropout, Lora};
-use crate::{Arch, ModelError};
+use crate::{Arch, Learning, Model, ModelError};
 use diapason_flow::Pack;
 use std::ops::Range;
 
@@ -35,8 +35,11 @@ pub(crate) struct Input {
 
 /// Activations. Those that the backward pass reads exist once a layer, else once.
 pub(crate) struct Forward {
-    /// Residual stream before each layer and after the last, `[N, D]`; used in turn.
+    /// The first layer that the backward pass reaches: those before it share its buffers.
+    first_kept: usize,
+    /// Residual stream before each layer that is kept and after the last, `[N, D]`.
     residual: Vec<Vec<f32>>,
+    /// One a layer that is kept.
     saved: Vec<Saved>,
     /// `[N, D]`
     pub normed: Vec<f32>,
@@ -101,6 +104,8 @@ pub(crate) struct Head {
 
 /// Gradients of activations.
 pub(crate) struct Backward {
+    /// What learns.
+    pub learning: Learning,
     /// `[N, D]`
     pub residual: Vec<f32>,
     /// Gradient of a branch before its norm, `[N, D]`; empty where branches have none.
@@ -118,14 +123,26 @@ pub(crate) struct Backward {
 }
 
 impl Workspace {
-    /// Room for [`crate::Model::loss_and_gradients`] on packs of at most `max_tokens` tokens, and
-    /// for everything that [`Workspace::forward_only`] serves.
+    /// Room for [`Model::loss_and_gradients`] on packs of at most `max_tokens` tokens, whatever
+    /// learns, and for everything that [`Workspace::forward_only`] serves.
     pub fn new(arch: &Arch, max_tokens: usize) -> Self {
+        Self::above(arch, 0, Learning::all(), max_tokens)
+    }
+
+    /// The same where only a part of [`Model::trained`] learns. Other gradients are not computed,
+    /// and layers before all that learns take no memory of their own.
+    pub fn learning(model: &Model, learning: Learning, max_tokens: usize) -> Self {
+        let first = model.lowest(&learning).layer();
+        Self::above(&model.arch, first, learning, max_tokens)
+    }
+
+    fn above(arch: &Arch, first_kept: usize, learning: Learning, max_tokens: usize) -> Self {
         let (d, heads) = (arch.width, Heads::of(arch, 0));
         let partial =
             norm_partial_len(max_tokens, d).max(head_norm_partial_len(max_tokens, arch.head_width));
         let branch = if arch.variant.branch_norms { max_tokens * d } else { 0 };
         let backward = Backward {
+            learning,
             residual: vec![0.0; max_tokens * d],
             branch: vec![0.0; branch],
             normed: vec![0.0; max_tokens * d],
@@ -134,16 +151,17 @@ impl Workspace {
             attended: vec![0.0; max_tokens * heads.out_width()],
             partial: vec![0.0; partial],
         };
-        Workspace { backward: Some(backward), ..Self::with_layers(arch, max_tokens, arch.layers) }
+        let first_kept = first_kept.min(arch.layers - 1);
+        Workspace { backward: Some(backward), ..Self::with_layers(arch, max_tokens, first_kept) }
     }
 
     /// Room for forward passes over at most `max_tokens` tokens a call: a fraction of the memory.
     pub fn forward_only(arch: &Arch, max_tokens: usize) -> Self {
-        Self::with_layers(arch, max_tokens, 1)
+        Self::with_layers(arch, max_tokens, arch.layers - 1)
     }
 
-    fn with_layers(arch: &Arch, max_tokens: usize, layers: usize) -> Self {
-        let d = arch.width;
+    fn with_layers(arch: &Arch, max_tokens: usize, first_kept: usize) -> Self {
+        let (d, layers) = (arch.width, arch.layers - first_kept);
         let chunk = (LOGITS / arch.vocabulary).clamp(1, max_tokens.max(1));
         Workspace {
             arch: arch.clone(),
@@ -156,6 +174,7 @@ impl Workspace {
                 ropes: Ropes::new(arch, max_tokens.min(arch.context)),
             },
             forward: Forward {
+                first_kept,
                 residual: (0..=layers).map(|_| vec![0.0; max_tokens * d]).collect(),
                 saved: (0..layers).map(|_| Saved::new(arch, max_tokens)).collect(),
                 normed: vec![0.0; max_tokens * d],
@@ -176,7 +195,7 @@ impl Workspace {
     }
 
     /// Drops a share of what enters the adapter in the next
-    /// [`crate::Model::loss_and_gradients`], by masks that depend on the seed alone.
+    /// [`Model::loss_and_gradients`], by masks that depend on the seed alone.
     pub fn drop_out(&mut self, seed: u64, share: f32) {
         self.forward.lora.dropout = (share > 0.0).then_some(Dropout { seed, share });
     }
@@ -268,21 +287,31 @@ pub(crate) struct LayerBuffers<'a> {
 }
 
 impl Forward {
+    /// The first layer whose activations are kept for the backward pass.
+    pub(crate) fn first_kept(&self) -> usize {
+        self.first_kept
+    }
+
+    /// The buffer of the residual stream before a layer: before those that are kept, two in turn.
+    fn place(&self, layer: usize) -> usize {
+        layer.checked_sub(self.first_kept).unwrap_or((self.first_kept - layer) % 2)
+    }
+
     /// The residual stream before a layer.
     pub(crate) fn residual(&mut self, layer: usize) -> &mut [f32] {
-        let count = self.residual.len();
-        &mut self.residual[layer % count]
+        let place = self.place(layer);
+        &mut self.residual[place]
     }
 
     /// The buffers of the first layer, its input to be filled.
     pub(crate) fn first(&mut self) -> (&mut [f32], &mut Lora) {
-        (&mut self.residual[0], &mut self.lora)
+        let place = self.place(0);
+        (&mut self.residual[place], &mut self.lora)
     }
 
     /// The buffers of a layer.
     pub(crate) fn layer(&mut self, layer: usize) -> LayerBuffers<'_> {
-        let (count, saved) = (self.residual.len(), self.saved.len());
-        let places = [layer % count, (layer + 1) % count];
+        let places = [self.place(layer), self.place(layer + 1)];
         let [input, output] = self
             .residual
             .get_disjoint_mut(places)
@@ -290,7 +319,7 @@ impl Forward {
         LayerBuffers {
             input,
             output,
-            saved: &mut self.saved[layer % saved],
+            saved: &mut self.saved[layer.saturating_sub(self.first_kept)],
             normed: &mut self.normed,
             hidden: &mut self.hidden,
             lora: &mut self.lora,
