@@ -29,7 +29,7 @@ impl Model {
         let range = self.layout.head.clone();
         let Head { rows, targets, nats, logits, chunk, .. } = &mut *head;
         for part in chunks(targets.len(), *chunk) {
-            let normed = (&forward.normed[..], &mut forward.lora);
+            let normed = forward.for_head();
             let logits = self.logits_of(device, normed, (rows, &part), logits);
             let (losses, targets) = (&mut nats[part.clone()], &targets[part.clone()]);
             cross_entropy(device, losses, logits, targets, Some(scale));

@@ -21,6 +21,7 @@ mod llama2c;
 mod lora;
 mod model;
 mod rate;
+mod resident;
 mod variant;
 mod vocabulary;
 mod workspace;

@@ -153,7 +153,8 @@ impl Model {
 
     pub(crate) fn check(&self, workspace: &Workspace) -> Result<(), ModelError> {
         check_len("weights", self.layout.len, self.weights.len())?;
-        if *workspace.arch() == self.arch {
+        let copies = workspace.forward.resident.as_ref();
+        if *workspace.arch() == self.arch && copies.is_none_or(|copies| copies.is_of(self)) {
             Ok(())
         } else {
             Err(ModelError::Foreign { what: "workspace" })

@@ -2,7 +2,8 @@
 
 use crate::kernels::{Heads, Ropes, Sight, Target, head_norm_partial_len, norm_partial_len};
 use crate::lora::{Dropout, Lora};
-use crate::{Arch, Learning, Model, ModelError};
+use crate::resident::Resident;
+use crate::{Arch, Device, Learning, Model, ModelError};
 use diapason_flow::Pack;
 use std::ops::Range;
 
@@ -47,6 +48,8 @@ pub(crate) struct Forward {
     pub hidden: Vec<f32>,
     /// Which rows use which adapters.
     pub lora: Lora,
+    /// Packed copies of matrices, where the model is asked often.
+    pub resident: Option<Resident>,
 }
 
 /// What a layer leaves for its backward pass.
@@ -160,6 +163,25 @@ impl Workspace {
         Self::with_layers(arch, max_tokens, arch.layers - 1)
     }
 
+    /// The same for a model that is asked often and stays as it is: with packed copies of as many
+    /// of its matrices as fit in `packed_bytes` (all take about as much as the weights), which
+    /// saves packing them in every call and changes no bit. Other models are refused.
+    pub fn resident(
+        model: &Model,
+        device: &Device,
+        max_tokens: usize,
+        packed_bytes: usize,
+    ) -> Self {
+        let mut workspace = Self::forward_only(&model.arch, max_tokens);
+        workspace.forward.resident = Some(Resident::of(model, device, packed_bytes));
+        workspace
+    }
+
+    /// Bytes of packed copies.
+    pub fn packed_bytes(&self) -> usize {
+        self.forward.resident.as_ref().map_or(0, Resident::bytes)
+    }
+
     fn with_layers(arch: &Arch, max_tokens: usize, first_kept: usize) -> Self {
         let (d, layers) = (arch.width, arch.layers - first_kept);
         let chunk = (LOGITS / arch.vocabulary).clamp(1, max_tokens.max(1));
@@ -180,6 +202,7 @@ impl Workspace {
                 normed: vec![0.0; max_tokens * d],
                 hidden: vec![0.0; max_tokens * arch.mlp_width],
                 lora: Lora::default(),
+                resident: None,
             },
             head: Head {
                 rows: Vec::with_capacity(max_tokens),
@@ -284,6 +307,7 @@ pub(crate) struct LayerBuffers<'a> {
     pub normed: &'a mut [f32],
     pub hidden: &'a mut [f32],
     pub lora: &'a mut Lora,
+    pub resident: Option<&'a Resident>,
 }
 
 impl Forward {
@@ -309,6 +333,11 @@ impl Forward {
         (&mut self.residual[place], &mut self.lora)
     }
 
+    /// The normed rows of the head, and what their product needs.
+    pub(crate) fn for_head(&mut self) -> (&[f32], &mut Lora, Option<&Resident>) {
+        (&self.normed, &mut self.lora, self.resident.as_ref())
+    }
+
     /// The buffers of a layer.
     pub(crate) fn layer(&mut self, layer: usize) -> LayerBuffers<'_> {
         let places = [self.place(layer), self.place(layer + 1)];
@@ -323,6 +352,7 @@ impl Forward {
             normed: &mut self.normed,
             hidden: &mut self.hidden,
             lora: &mut self.lora,
+            resident: self.resident.as_ref(),
         }
     }
 }

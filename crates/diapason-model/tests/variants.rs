@@ -308,3 +308,33 @@ fn a_workspace_of_fewer_layers_than_learn_is_refused() {
     let found = model.loss_and_gradients(&device, &pack, 1.0, &mut workspace, &mut gradients);
     assert!(matches!(found, Err(ModelError::Foreign { what: "workspace" })));
 }
+
+#[test]
+fn packed_copies_change_no_bit_and_stay_in_their_budget() {
+    let ids = ids(70, 9);
+    for arch in archs(30) {
+        let model = model(&arch);
+        let expected = whole(&model, &ids);
+        let (device, mut all) = (Device::cpu(2), 0);
+        for budget in [usize::MAX, 0, 5000, 20_000] {
+            let mut workspace = Workspace::resident(&model, &device, 70, budget);
+            let bytes = workspace.packed_bytes();
+            all = all.max(bytes);
+            assert!(
+                bytes <= budget && (bytes > 0) == (budget > 0) && (bytes == all) == (budget > all)
+            );
+            let mut cache = Cache::new(&arch, 70);
+            let node = cache.branch(None).unwrap();
+            let mut found = Vec::new();
+            for part in [&ids[..64], &ids[64..65], &ids[65..]] {
+                let feed = [Feed { node, ids: part, want: Want::All, adapter: None }];
+                let mut each = |_: usize, _: usize, logits: &[f32]| found.push(bits(logits));
+                model.extend(&device, &mut cache, &feed, &mut workspace, &mut each).unwrap();
+            }
+            assert!(found == expected, "{budget} of {arch:?}");
+            let (other, pack) = (model.clone(), pack(&[3]));
+            let refused = other.token_nats(&device, &pack, &mut workspace);
+            assert!(matches!(refused, Err(ModelError::Foreign { what: "workspace" })));
+        }
+    }
+}
