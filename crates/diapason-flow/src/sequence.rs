@@ -62,6 +62,17 @@ impl Tokens {
         self.turn.push(turn);
     }
 
+    /// Appends tokens of one turn, all targets or none, except that the first of a sequence never is.
+    pub fn extend(&mut self, ids: &[u32], learn: bool, turn: Option<u32>) {
+        let end = self.ids.len() + ids.len();
+        if self.ids.is_empty() && !ids.is_empty() {
+            self.learn.push(false);
+        }
+        self.ids.extend_from_slice(ids);
+        self.learn.resize(end, learn);
+        self.turn.resize(end, turn);
+    }
+
     /// Token ids, `[T]`.
     pub fn ids(&self) -> &[u32] {
         &self.ids
