@@ -2,16 +2,17 @@
 //!
 //! The crate finds added tokens, normalises, cuts by a regular expression and tokenises every
 //! piece, with offsets all along. For byte-level BPE with one of the known patterns, pieces are
-//! cut by hand ([`Splitter`]) and looked up by their bytes; the crate's model tokenises those that
-//! are new. What is not known to come out the same goes the crate's own way as a whole: other
+//! cut by hand ([`Splitter`]) and looked up by their bytes, or merged ([`Merges`]) if new. What is not known to come out the same goes the crate's own way as a whole: other
 //! tokenizers, and texts in which an added token stands.
 
 use crate::TextError;
+use crate::merges::Merges;
 use crate::pieces::stand_ins;
 use crate::split::Splitter;
-use crate::table::PieceTable;
+use crate::table::{LONGEST_BYTES, Mixer, PieceTable};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::{Mutex, PoisonError};
 use tokenizers::Model;
 use unicode_normalization_alignments::{IsNormalized, UnicodeNormalization, is_nfc_quick};
@@ -27,6 +28,7 @@ pub(crate) struct Encoder {
 #[derive(Debug)]
 struct Fast {
     splitter: Splitter,
+    merges: Merges,
     normalizer: Normalizer,
     /// Added tokens that data can become.
     added: Vec<String>,
@@ -98,7 +100,7 @@ impl Encoder {
             if !pieces.append(text.as_bytes(), (start, end), ids) {
                 let piece = &text.as_bytes()[start..end];
                 let before = ids.len();
-                self.append_piece(fast.spell(piece, spelled), ids)?;
+                self.append_piece(fast, piece, spelled, ids)?;
                 pieces.insert(piece, &ids[before..]);
             }
             start = end;
@@ -106,9 +108,30 @@ impl Encoder {
         Ok(())
     }
 
-    fn append_piece(&self, piece: &str, ids: &mut Vec<u32>) -> Result<(), TextError> {
-        let tokens = self.slow.get_model().tokenize(piece).map_err(|problem| failed(piece, &problem))?;
-        ids.extend(tokens.into_iter().map(|token| token.id));
+    /// Appends the ids of a piece that is new.
+    fn append_piece(
+        &self,
+        fast: &Fast,
+        piece: &[u8],
+        spelled: &mut String,
+        ids: &mut Vec<u32>,
+    ) -> Result<(), TextError> {
+        let model = self.slow.get_model();
+        let long = piece.len() > LONGEST_BYTES;
+        if long || fast.merges.ignored_for_whole_pieces {
+            spelled.clear();
+            spelled.extend(piece.iter().map(|byte| fast.spelling[usize::from(*byte)]));
+        }
+        if long {
+            let tokens = model.tokenize(spelled).map_err(|problem| failed(spelled, &problem))?;
+            ids.extend(tokens.into_iter().map(|token| token.id));
+            return Ok(());
+        }
+        let whole = fast.merges.ignored_for_whole_pieces.then(|| model.token_to_id(spelled));
+        match whole.flatten() {
+            Some(id) => ids.push(id),
+            None => fast.merges.append(piece, ids),
+        }
         Ok(())
     }
 
@@ -128,11 +151,6 @@ fn failed(text: &str, problem: &tokenizers::Error) -> TextError {
 impl Fast {
     /// `None` if anything about the tokenizer is not known to be done alike here.
     fn of(tokenizer: &Value) -> Option<Self> {
-        let model = &tokenizer["model"];
-        let drawn = model["dropout"].as_f64().is_some_and(|share| share > 0.0);
-        if drawn || !model["type"].as_str().is_none_or(|kind| kind == "BPE") {
-            return None;
-        }
         let normalizer = &tokenizer["normalizer"];
         let normalizer = match normalizer["type"].as_str() {
             None if normalizer.is_null() => Normalizer::None,
@@ -155,7 +173,8 @@ impl Fast {
             spelling[usize::from(byte)] = character;
         }
         let splitter = Splitter::of(&tokenizer["pre_tokenizer"])?;
-        Some(Fast { splitter, normalizer, added, spelling })
+        let merges = Merges::of(&tokenizer["model"], &spelling)?;
+        Some(Fast { splitter, merges, normalizer, added, spelling })
     }
 
     /// The text as its pieces are cut from it; `None` if an added token may stand in it.
@@ -188,13 +207,6 @@ impl Fast {
         }
         self.added.iter().any(|token| text.contains(token.as_str()))
     }
-
-    /// A piece as the vocabulary spells it.
-    fn spell<'a>(&self, piece: &[u8], room: &'a mut String) -> &'a str {
-        room.clear();
-        room.extend(piece.iter().map(|byte| self.spelling[usize::from(*byte)]));
-        room
-    }
 }
 
 /// Whether a text is in composed form, by the tables of the crate that composes.
@@ -210,7 +222,7 @@ const MEMO_BYTES: usize = 16 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
     /// Data, then scaffolding: the same text has other ids there.
-    ids: [HashMap<String, Vec<u32>>; 2],
+    ids: [HashMap<String, Vec<u32>, BuildHasherDefault<Mixer>>; 2],
     bytes: usize,
 }
 

@@ -20,6 +20,7 @@ mod family;
 #[cfg(test)]
 mod hostile;
 mod llama2c;
+mod merges;
 mod paint;
 mod pieces;
 mod render;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// Longest piece that is remembered, in bytes: longer ones hardly ever come again.
-const LONGEST_BYTES: usize = 64;
+pub(crate) const LONGEST_BYTES: usize = 64;
 
 /// Pieces that are remembered at most: some 20 MiB.
 const MOST_PIECES: usize = 1 << 18;

@@ -198,43 +198,9 @@ impl Tokenizer {
     }
 
     /// Tokenises a rendering span by span. Neighbouring data spans with equal flags are one text;
-    /// the first token is never a target.
+    /// the first token is never a target. Threads that call this each find what they met before.
     pub fn encode(&self, marked: &Marked) -> Result<Tokens, TextError> {
         self.pool.with(|workspace| self.encode_with(marked, workspace))
-    }
-
-    /// `count` renderings tokenised on some threads, in order: [`encode`](Self::encode) of every
-    /// one, whatever the number of threads.
-    ///
-    /// # Errors
-    /// The first text that cannot be tokenised.
-    pub fn encode_all(
-        &self,
-        count: usize,
-        threads: usize,
-        render: impl Fn(usize) -> Marked + Sync,
-    ) -> Result<Vec<Tokens>, TextError> {
-        let size = count.div_ceil(threads.max(1)).max(1);
-        let part = |start: usize| {
-            let indices = start..count.min(start + size);
-            self.pool.with(|workspace| {
-                indices.map(|index| self.encode_with(&render(index), workspace)).collect()
-            })
-        };
-        let part = &part;
-        let parts: Vec<Result<Vec<Tokens>, TextError>> = std::thread::scope(|scope| {
-            let running: Vec<_> =
-                (0..count).step_by(size).map(|start| scope.spawn(move || part(start))).collect();
-            let joined = running
-                .into_iter()
-                .map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            joined.collect()
-        });
-        let mut all = Vec::with_capacity(count);
-        for part in parts {
-            all.extend(part?);
-        }
-        Ok(all)
     }
 
     fn encode_with(&self, marked: &Marked, workspace: &mut Workspace) -> Result<Tokens, TextError> {
