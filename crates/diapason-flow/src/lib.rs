@@ -12,6 +12,7 @@
 //! * [`Request`], [`Answer`], [`Lm`]: what can be asked of any language model.
 //! * [`Streams`]: every random number of a run, derived from one seed.
 //! * [`Artifact`], [`Stamp`]: folders that say how they were made.
+//! * [`in_order`]: work on many items on some threads, with the same results on any number.
 
 mod artifact;
 mod episode;
@@ -21,6 +22,7 @@ mod markers;
 mod random;
 mod report;
 mod sequence;
+mod threads;
 
 pub use artifact::{Artifact, ArtifactError, Fingerprint, Stamp, write_atomically};
 pub use episode::{Check, Episode, Goal, LossPolicy, Query, Turn};
@@ -32,3 +34,4 @@ pub use markers::{MarkerValue, Markers};
 pub use random::{Stream, Streams};
 pub use report::{Comparison, CurvePoint, Estimate, Results};
 pub use sequence::{Marked, Pack, Role, Span, Tokens};
+pub use threads::in_order;
