@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod fetch;
+mod judge;
 #[path = "../../../diapason-net/tests/net/server.rs"]
 mod server;
 mod tagger;
