@@ -71,7 +71,7 @@ pub(crate) struct Asker {
     client: Client,
     chat: Chat,
     pub model: String,
-    pub reward: bool,
+    reward: bool,
     ledger: Arc<Ledger>,
     at_once: usize,
     counts: Counts,
@@ -267,7 +267,7 @@ impl Estimate {
         let tokens = messages().iter().map(|(_, text)| approximate_tokens(text) + 4).sum::<u64>();
         self.questions += 1;
         self.prompt_tokens += tokens;
-        self.completion_tokens += if asker.reward { 0 } else { form.answer_tokens() };
+        self.completion_tokens += form.answer_tokens();
     }
 
     /// Says what asking will take, and stops where it costs more than was allowed, with what was

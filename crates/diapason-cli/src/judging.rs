@@ -28,7 +28,7 @@ impl Form for JudgeQuestion {
     fn read(&self, answer: &str) -> Read {
         let ruling = match self.asked() {
             Asked::Better => self.verdict(answer).map(|ruling| json!(ruling)),
-            Asked::Score => self.score(answer).map(|ruling| json!(ruling)),
+            Asked::Score | Asked::Reward => self.score(answer).map(|ruling| json!(ruling)),
             Asked::Valid | Asked::Same => self.yes(answer).map(|ruling| json!(ruling)),
         };
         match ruling {
@@ -75,15 +75,6 @@ pub(crate) fn judges(args: &JudgeArgs, reward: bool, beside: &Path) -> anyhow::R
     Ok(judges)
 }
 
-/// Roles and texts of a question. A reward model sees the conversation and no instructions.
-fn messages(judge: &Asker, question: &JudgeQuestion, about: &Value) -> Vec<(&'static str, String)> {
-    if !judge.reward {
-        return question.messages(about);
-    }
-    let text = |name: &str| about[name].as_str().unwrap_or_default().to_owned();
-    vec![("user", text("prompt")), ("assistant", text("answer"))]
-}
-
 /// Counts the questions about some things.
 pub(crate) fn estimate<'a>(
     estimate: &mut Estimate,
@@ -93,7 +84,7 @@ pub(crate) fn estimate<'a>(
 ) {
     for about in about {
         let key = judge.key(question, [about.clone()]);
-        estimate.add(judge, question, key, || messages(judge, question, about));
+        estimate.add(judge, question, key, || question.messages(about));
     }
 }
 
@@ -109,7 +100,7 @@ pub(crate) fn ask<'a>(
 ) -> anyhow::Result<()> {
     let open = about.into_iter().map(|about| Open {
         key: judge.key(question, [about.clone()]),
-        messages: messages(judge, question, about),
+        messages: question.messages(about),
     });
     let what = format!("questions to {}", judge.model);
     ensure!(

@@ -15,6 +15,8 @@ pub enum Asked {
     Better,
     /// How good an answer is, from 1 to 10.
     Score,
+    /// How a reward model rates an answer: it sees the conversation and no instructions.
+    Reward,
     /// Whether an answer meets a criterion.
     Valid,
     /// Whether two answers to a prompt are much the same.
@@ -88,6 +90,7 @@ impl JudgeQuestion {
         let instructions = match asked {
             Asked::Better => BETTER,
             Asked::Score => SCORE,
+            Asked::Reward => "",
             Asked::Valid => VALID,
             Asked::Same => SAME,
         };
@@ -126,6 +129,7 @@ impl JudgeQuestion {
                 ("verdict", json!({"type": "string", "enum": ["first", "second", "tie"]}))
             }
             Asked::Score => ("score", json!({"type": "integer", "minimum": 1, "maximum": 10})),
+            Asked::Reward => ("reward", json!({"type": "number"})),
             Asked::Valid => ("valid", json!({"type": "boolean"})),
             Asked::Same => ("same", json!({"type": "boolean"})),
         };
@@ -143,11 +147,19 @@ impl JudgeQuestion {
 
     /// Tokens that an answer takes, roughly.
     pub fn answer_tokens(&self) -> u64 {
-        if self.reasons() { 50 } else { 8 }
+        match self.asked {
+            Asked::Better | Asked::Score => 50,
+            Asked::Valid | Asked::Same => 8,
+            Asked::Reward => 0,
+        }
     }
 
     /// Roles and texts of the question about something.
     pub fn messages(&self, about: &Value) -> Vec<(&'static str, String)> {
+        if self.asked == Asked::Reward {
+            let text = |name: &str| about[name].as_str().unwrap_or_default().to_owned();
+            return vec![("user", text("prompt")), ("assistant", text("answer"))];
+        }
         vec![("system", self.instructions.clone()), ("user", about.to_string())]
     }
 
@@ -161,15 +173,15 @@ impl JudgeQuestion {
         })
     }
 
-    /// How good an answer is, from 1 to 10; a reward of any size where the answer is a bare number.
+    /// How good an answer is: from 1 to 10, or a reward of any size, which is a bare number.
     ///
     /// # Errors
     /// What is wrong with the answer, to be told to the judge.
     pub fn score(&self, answer: &str) -> Result<Ruling<f64>, String> {
-        if let Ok(reward) = answer.trim().parse::<f64>()
-            && reward.is_finite()
-        {
-            return Ok(Ruling { said: reward, reason: None });
+        if self.asked == Asked::Reward {
+            let reward = answer.trim().parse().ok().filter(|reward: &f64| reward.is_finite());
+            let reward = reward.map(|said| Ruling { said, reason: None });
+            return reward.ok_or_else(|| format!("`{answer}` is no number"));
         }
         self.ruling(answer, "score", "`score` is no number from 1 to 10", |said| {
             said.as_f64().filter(|score| (SCORES[0]..=SCORES[1]).contains(score))
@@ -252,10 +264,12 @@ mod tests {
         }
         let score = JudgeQuestion::new(Asked::Score);
         assert_eq!(score.score("{\"score\": 7}").unwrap().said, 7.0);
-        assert_eq!(score.score(" -13.25\n").unwrap().said, -13.25, "a reward has no bounds");
-        for answer in ["{\"score\": 0}", "{\"score\": 11}", "{\"score\": \"7\"}", "NaN", ""] {
+        for answer in ["{\"score\": 0}", "{\"score\": 11}", "{\"score\": \"7\"}", "7", ""] {
             assert!(score.score(answer).is_err(), "{answer}");
         }
+        let reward = JudgeQuestion::new(Asked::Reward);
+        assert_eq!(reward.score(" -13.25\n").unwrap().said, -13.25, "a reward has no bounds");
+        assert!(reward.score("NaN").is_err() && reward.score("{\"reward\": 1}").is_err());
         let same = JudgeQuestion::new(Asked::Same);
         assert!(same.yes("{\"same\": true, \"reason\": \"x\"}").unwrap().said);
         assert!(same.yes("{\"valid\": true}").is_err() && same.yes("{\"same\": 1}").is_err());

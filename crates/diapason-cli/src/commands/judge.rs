@@ -17,6 +17,9 @@ use diapason_flow::{Artifact, Estimate, Stamp};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
+/// The file of figures.
+const RESULTS: &str = "results.json";
+
 /// Runs a verb of `judge`.
 pub(crate) fn judge(session: &Session<'_>, verb: &JudgeVerb) -> anyhow::Result<()> {
     match verb {
@@ -49,11 +52,32 @@ struct Found {
     lines: Vec<String>,
 }
 
+/// Opens the folder of a verb. What was finished before is printed, and nobody is asked again.
+fn open(
+    session: &Session<'_>,
+    out: &JudgeOutArgs,
+    verb: &str,
+    settings: Value,
+) -> anyhow::Result<Option<Artifact>> {
+    let stamp = Stamp::new(verb, Vec::new(), settings, out.seed);
+    let (artifact, complete) = Artifact::open(&out.out, stamp)?;
+    if !complete {
+        return Ok(Some(artifact));
+    }
+    let path = artifact.path().join(RESULTS);
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read `{}`", path.display()))?;
+    let results =
+        serde_json::from_str(&text).with_context(|| format!("`{}` is damaged", path.display()))?;
+    print(session, out, &results)?;
+    Ok(None)
+}
+
 /// Writes the folder and prints the figures.
 fn finish(
     session: &Session<'_>,
     out: &JudgeOutArgs,
-    (artifact, complete): (Artifact, bool),
+    artifact: Artifact,
     found: Found,
 ) -> anyhow::Result<()> {
     artifact.write(found.file, |file| {
@@ -65,23 +89,21 @@ fn finish(
     for (name, value) in found.results.as_object().into_iter().flatten() {
         all[name.as_str()] = value.clone();
     }
-    artifact.write_json("results.json", &all)?;
-    if !complete {
-        artifact.finish()?;
-    }
+    all["summary"] = json!(found.lines);
+    artifact.write_json(RESULTS, &all)?;
+    artifact.finish()?;
+    print(session, out, &all)
+}
+
+fn print(session: &Session<'_>, out: &JudgeOutArgs, results: &Value) -> anyhow::Result<()> {
     if out.json {
-        return Ok(session.console.data(&serde_json::to_string_pretty(&all)?)?);
+        return Ok(session.console.data(&serde_json::to_string_pretty(results)?)?);
     }
-    for line in found.lines {
-        session.console.data(&line)?;
+    for line in results["summary"].as_array().into_iter().flatten() {
+        session.console.data(line.as_str().unwrap_or_default())?;
     }
     session.console.say(&format!("all of it in {}", out.out.display()));
     Ok(())
-}
-
-/// Opens the folder of a verb.
-fn open(out: &JudgeOutArgs, verb: &str, settings: Value) -> anyhow::Result<(Artifact, bool)> {
-    Ok(Artifact::open(&out.out, Stamp::new(verb, Vec::new(), settings, out.seed))?)
 }
 
 /// A file as the stamp tells it from others.

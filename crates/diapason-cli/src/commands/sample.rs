@@ -1,7 +1,7 @@
 //! `diapason sample`: draws, with levers where the model was trained with markers.
 
-use super::{Session, drawing, prompt};
 use super::mark::rows::Rows;
+use super::{Session, drawing, prompt};
 use crate::args::{LeverArgs, PromptArgs, SampleArgs};
 use crate::evaluate::Subject;
 use crate::levers::{Open, Written, to_json, write_lists};

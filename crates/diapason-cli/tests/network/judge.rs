@@ -1,4 +1,4 @@
-//! `diapason judge` and `eval --judge` against judges that are slow, full, broken, biased or talk
+//! `diapason judge` against judges that are slow, full, broken, biased or talk
 //! nonsense: nothing is lost, nothing is paid twice, and the figures are those of the verdicts.
 
 use crate::at;
@@ -52,7 +52,7 @@ fn asked(seen: &Seen) -> (Value, bool, String) {
     (about, corrected, name)
 }
 
-fn reply(text: impl Into<String>) -> Answer {
+pub(crate) fn reply(text: impl Into<String>) -> Answer {
     let usage = json!({"prompt_tokens": 300, "completion_tokens": 20});
     let choices = json!([{"message": {"role": "assistant", "content": text.into()}}]);
     Answer::new(200, json!({"choices": choices, "usage": usage}).to_string())
@@ -73,13 +73,13 @@ fn fair(about: &Value, corrected: bool) -> Answer {
 }
 
 /// A judge, and how often it answered what.
-struct Judge {
-    server: Server,
-    answered: Arc<Mutex<HashMap<String, usize>>>,
+pub(crate) struct Judge {
+    pub(crate) server: Server,
+    pub(crate) answered: Arc<Mutex<HashMap<String, usize>>>,
 }
 
 impl Judge {
-    fn new(
+    pub(crate) fn new(
         says: impl Fn(&Value, bool) -> Answer + Send + Sync + 'static,
         trouble: impl Fn(usize, usize) -> Option<Answer> + Send + Sync + 'static,
     ) -> Self {
@@ -107,7 +107,7 @@ impl Judge {
         Judge::new(says, |_, _| None)
     }
 
-    fn answers(&self) -> usize {
+    pub(crate) fn answers(&self) -> usize {
         self.answered.lock().unwrap().values().sum()
     }
 
@@ -119,26 +119,26 @@ impl Judge {
     }
 }
 
-fn errors(output: &Output) -> String {
+pub(crate) fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn succeeded(output: &Output) -> String {
+pub(crate) fn succeeded(output: &Output) -> String {
     assert!(output.status.success(), "{}", errors(output));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn json_in(folder: &Path, name: &str) -> Value {
+pub(crate) fn json_in(folder: &Path, name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap()
 }
 
-fn lines(folder: &Path, name: &str) -> Vec<Value> {
+pub(crate) fn lines(folder: &Path, name: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(folder.join(name)).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Every kind of trouble, once for each question.
-fn rough(call: usize, before: usize) -> Option<Answer> {
+pub(crate) fn rough(call: usize, before: usize) -> Option<Answer> {
     match (call % 7, before) {
         (_, 1..) => None,
         (0, _) => Some(Answer::new(500, "oops")),

@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod coverage;
 mod fetch;
 mod judge;
 #[path = "../../../diapason-net/tests/net/server.rs"]

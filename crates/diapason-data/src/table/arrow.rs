@@ -33,7 +33,8 @@ pub(super) fn read(filler: &mut Filler<'_>, bytes: &mut dyn BufRead) -> Result<(
         return Err(filler.format("Arrow", problem, "write it again with a newer version"));
     }
     if !head.starts_with(MAGIC) {
-        let stream = StreamReader::try_new(bytes, None).map_err(|problem| wrong(filler, &problem))?;
+        let stream =
+            StreamReader::try_new(bytes, None).map_err(|problem| wrong(filler, &problem))?;
         return batches(filler, stream);
     }
     // A file is read from its end: where it stands, or all at once out of an archive.
@@ -118,7 +119,8 @@ fn cell(array: &dyn Array, row: usize) -> Result<Value, DataType> {
         DataType::FixedSizeList(..) => list(&array.as_fixed_size_list().value(row))?,
         DataType::Struct(fields) => {
             let columns = fields.iter().zip(array.as_struct().columns());
-            let cells = columns.map(|(field, column)| Ok((field.name().clone(), cell(column, row)?)));
+            let cells =
+                columns.map(|(field, column)| Ok((field.name().clone(), cell(column, row)?)));
             Value::Object(cells.collect::<Result<_, DataType>>()?)
         }
         DataType::Dictionary(key, _) => category(array, key, row)?,

@@ -27,7 +27,7 @@ pub(super) fn classes(session: &Session<'_>, args: &ClassesArgs) -> anyhow::Resu
     };
     settings["answers"] = told(&answers);
     settings["draws"] = wanted.into();
-    let artifact = open(&args.out, "classes", settings)?;
+    let Some(artifact) = open(session, &args.out, "classes", settings)? else { return Ok(()) };
     let mut judges = judges(&args.judges, false, &kept_answers(&args.out))?;
     ensure!(judges.len() < 2, "two judges are given\n\nhint: classes are those of one judge");
     let classes = match judges.pop() {

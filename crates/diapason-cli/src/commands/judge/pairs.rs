@@ -27,7 +27,7 @@ pub(super) fn pairs(session: &Session<'_>, args: &PairsArgs) -> anyhow::Result<(
         "model": told(&model), "opponent": told(&opponent), "judges": args.judges.models,
         "instructions": question.instructions(), "question": question.fingerprint(),
     });
-    let artifact = open(&args.out, "duels", settings)?;
+    let Some(artifact) = open(session, &args.out, "duels", settings)? else { return Ok(()) };
     let judges = judges(&args.judges, false, &kept_answers(&args.out))?;
     let about: Vec<Value> = pairs.iter().filter(|pair| !is_equal(pair)).flat_map(shown).collect();
     let mut expected = Estimate::default();

@@ -21,7 +21,8 @@ pub(super) fn scores(session: &Session<'_>, args: &ScoresArgs) -> anyhow::Result
         // Told before anything is paid.
         pairs(&files[0], &files[1])?;
     }
-    let question = question(Asked::Score, &args.out)?;
+    let asked = if args.reward { Asked::Reward } else { Asked::Score };
+    let question = question(asked, &args.out)?;
     let mut settings =
         json!({"files": files.iter().map(told).collect::<Vec<_>>(), "column": column});
     if column.is_none() {
@@ -30,7 +31,7 @@ pub(super) fn scores(session: &Session<'_>, args: &ScoresArgs) -> anyhow::Result
         settings["instructions"] = question.instructions().into();
         settings["question"] = json!(question.fingerprint());
     }
-    let artifact = open(&args.out, "scores", settings)?;
+    let Some(artifact) = open(session, &args.out, "scores", settings)? else { return Ok(()) };
     let judges = judges(&args.judges, args.reward, &kept_answers(&args.out))?;
     let all: Vec<Value> = files.iter().flat_map(|file| &file.rows).map(shown).collect();
     let mut expected = Estimate::default();
