@@ -50,6 +50,31 @@ fn run() -> (tempfile::TempDir, PathBuf, String) {
     (folder, out, said)
 }
 
+fn many_prompts_are_answered_with_their_own_levers(model: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (prompts, out, again) = (path("p.jsonl"), path("a.jsonl"), path("b.jsonl"));
+    let rows = "{\"id\": 7, \"prompt\": \"Write.\", \"markers\": {\"lang\": \"French\"}}\n\
+                {\"id\": 8, \"prompt\": \"Write.\"}\n";
+    std::fs::write(&prompts, rows).unwrap();
+    let arguments = ["answers", "draw", &prompts, "--model", model, "-n", "2", "--max-tokens", "8"];
+    let arguments = [&arguments[..], &["--marker", "domain=Culture", "--out"]].concat();
+    stdout(&[&arguments[..], &[&out]].concat());
+    stdout(&[&arguments[..], &[&again, "--threads", "1"]].concat());
+    let text = std::fs::read_to_string(&out).unwrap();
+    assert_eq!(text, std::fs::read_to_string(&again).unwrap());
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.iter().map(|row| row["id"].as_u64().unwrap()).collect::<Vec<_>>(), [7, 7, 8, 8]);
+    for row in &rows {
+        assert!(row["completion"].is_string() && row["written"]["domain"] == "Culture", "{row}");
+    }
+    assert!(rows[..2].iter().all(|row| row["written"]["lang"] == "French"), "{text}");
+    std::fs::write(&prompts, "{\"prompt\": \"x\", \"markers\": {\"lang\": \"Frensh\"}}\n").unwrap();
+    let failed = diapason(&[&arguments[..], &[&path("c.jsonl")]].concat());
+    let errors = String::from_utf8_lossy(&failed.stderr);
+    assert!(errors.contains("row 1") && errors.contains("did you mean `French`?"), "{errors}");
+}
+
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
@@ -76,6 +101,7 @@ fn a_model_trained_with_markers_is_measured_with_and_without_its_levers_and_obey
     every_list_is_well_formed(model);
     sampled_levers_have_the_frequencies_of_training(model);
     values_have_probabilities(model);
+    many_prompts_are_answered_with_their_own_levers(model);
 
     let bare = out.join("models/bare");
     let refused = diapason(&[

@@ -13,6 +13,7 @@
 mod align;
 mod calibration;
 mod capability;
+mod code;
 mod collect;
 mod compare;
 mod cover;
@@ -32,6 +33,7 @@ mod steer;
 pub use align::{AlignOutcome, align};
 pub use calibration::{Pair, expected_calibration_error};
 pub use capability::{CapabilityOutcome, capability};
+pub use code::{Problem, Program, pass_at_k};
 pub use collect::Collector;
 pub use compare::{Difference, compare, compare_units};
 pub use cover::{CoverOutcome, cover};

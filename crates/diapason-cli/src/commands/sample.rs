@@ -3,8 +3,8 @@
 use super::{Session, drawing, prompt};
 use crate::args::{LeverArgs, SampleArgs};
 use crate::evaluate::Subject;
-use crate::levers::{Open, Written, to_json, write_lists};
-use anyhow::{bail, ensure};
+use crate::levers::{Open, Written, to_json, untrained, write_lists};
+use anyhow::bail;
 use diapason_flow::{Answer, Ask, Markers, Request, Sample, Sampling, Stop, Streams};
 use diapason_markers::{Filling, Levers, Trained, print_list};
 use rand::Rng as _;
@@ -16,10 +16,9 @@ pub(crate) fn sample(session: &Session<'_>, args: &SampleArgs) -> anyhow::Result
     let lists = if let Some(trained) = &subject.trained {
         draw_lists(&subject, trained, args, f64::from(args.temperature))?
     } else {
-        ensure!(
-            args.levers.markers.is_empty() && args.levers.fill == Filling::Inferred,
-            "this model was not trained with markers\n\nhint: give its recipe `markers = {{}}`"
-        );
+        if !args.levers.markers.is_empty() || args.levers.fill != Filling::Inferred {
+            return Err(untrained());
+        }
         Vec::new()
     };
     let requests = if subject.trained.is_none() {
