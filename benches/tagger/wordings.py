@@ -192,23 +192,3 @@ LANGUAGES = {
         "es": ["¿Qué opinas de {text}?", "¿Algún consejo sobre {text}?"], "ja": ["{text}についてどう思いますか。"], "ru": ["Что ты думаешь про {text}?"], "zh": ["你对{text}有什么看法?"],
     },
 }
-
-# Topics by domain, for requests that need one.
-TOPICS = {
-    "en": {
-        "Sciences": ["photosynthesis", "black holes", "plate tectonics", "natural selection", "the boiling of water"],
-        "Technology": ["solar panels", "a search engine", "electric cars", "the printing press", "machine learning"],
-        "Medical": ["vaccination", "high blood pressure", "sleep apnoea", "antibiotics"],
-        "Legal": ["copyright", "a rental contract", "the right to appeal"],
-        "Finance": ["inflation", "compound interest", "a balance sheet", "index funds"],
-        "SocialSciences": ["migration", "universal basic income", "voting systems", "group pressure"],
-        "Culture": ["jazz", "Greek tragedy", "a lighthouse keeper", "the Silk Road", "tea ceremonies"],
-        "Unspecified": ["time management", "a lost dog", "small talk", "cooking for two", "moving house"],
-    },
-    "de": {"": ["Photosynthese", "Inflation", "Solarzellen", "ein verlorener Hund", "Jazz", "Zeitmanagement"]},
-    "fr": {"": ["la photosynthèse", "l'inflation", "les panneaux solaires", "un chien perdu", "le jazz", "la gestion du temps"]},
-    "es": {"": ["la fotosíntesis", "la inflación", "los paneles solares", "un perro perdido", "el jazz", "la gestión del tiempo"]},
-    "ja": {"": ["光合成", "インフレ", "太陽電池", "迷子の犬", "ジャズ", "時間管理"]},
-    "ru": {"": ["фотосинтез", "инфляция", "солнечные батареи", "потерявшаяся собака", "джаз", "управление временем"]},
-    "zh": {"": ["光合作用", "通货膨胀", "太阳能电池", "走失的狗", "爵士乐", "时间管理"]},
-}

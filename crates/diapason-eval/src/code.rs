@@ -124,8 +124,9 @@ impl Problem {
     /// Whether a line begins the function.
     fn defines(&self, language: Language, line: &str) -> bool {
         let name = &self.entry_point;
+        // A variable of that name may stand inside.
         let begins = |word: &str| {
-            let rest = line.trim_start().strip_prefix(word).map(str::trim_start);
+            let rest = line.strip_prefix(word).map(str::trim_start);
             rest.and_then(|rest| rest.strip_prefix(name.as_str()))
                 .is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_'))
         };
@@ -274,6 +275,9 @@ mod tests {
         assert!(!python.passed("", ""), "it left before its tests");
         let mark = python.mark.clone().unwrap();
         assert!(python.passed(&format!("noise\n{mark}\n"), "a warning"));
+        let inner = problem("JavaScript/0", "const twice = (x) => {\n", "");
+        let inner = inner.program("  let twice = 2 * x\n  return twice\n}\n").unwrap();
+        assert!(text(&inner).starts_with("const twice = (x) => {\n  let twice"));
         let script = problem("JavaScript/0", "", "").program("const twice = (x) => 2 * x\n").unwrap();
         let mark = script.mark.clone().unwrap();
         assert!(script.passed(&mark, "") && !script.passed(&mark, "Assertion failed"));

@@ -42,7 +42,7 @@ impl Default for FitSettings {
     fn default() -> Self {
         FitSettings {
             bits: 16,
-            epochs: 12,
+            epochs: 8,
             learning_rate: 4.0,
             held_out: 0.2,
             balance: 0.0,

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// The hidden verb by which the binary starts itself for the sandbox.
 pub(crate) const HELPER: &str = "sandboxed";
@@ -92,23 +93,26 @@ fn run_all(
     limits: &Limits,
 ) -> anyhow::Result<Vec<Run>> {
     let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let (stop, threads) = (session.stop(), session.device.threads().clamp(1, programs.len()));
     let work = || -> anyhow::Result<()> {
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(program) = programs.get(index) else { return Ok(()) };
-            ensure!(!session.stopped(), "stopped");
+            ensure!(!stop.load(Ordering::SeqCst), "stopped");
             let job = Job { files: program.files.clone(), commands: program.commands.clone() };
             let outcome = sandbox.run(&job, limits)?;
             let passed = outcome.succeeded() && program.passed(&outcome.stdout, &outcome.stderr);
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             done.insert(index, Run { outcome, passed });
-            let (count, of) = (done.len() as u64, programs.len() as u64);
-            session.console.progress(count, of, "programs run");
         }
     };
     std::thread::scope(|scope| {
-        let threads = session.device.threads().clamp(1, programs.len());
         let handles: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        while !handles.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            let count = done.lock().unwrap_or_else(PoisonError::into_inner).len() as u64;
+            session.console.progress(count, programs.len() as u64, "programs run");
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let join = |handle: std::thread::ScopedJoinHandle<'_, _>| match handle.join() {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),
