@@ -15,9 +15,7 @@ pub(crate) use bench::{BenchSampleArgs, BenchScoreArgs, BenchTrainArgs, BenchVer
 pub(crate) use drawing::DrawingArgs;
 pub(crate) use fetch::FetchArgs;
 pub(crate) use levers::LeverArgs;
-pub(crate) use mark::{
-    AnnotateArgs, FitTaggerArgs, MarkArgs, MarkVerb, PredictArgs, TaxonomyArgs,
-};
+pub(crate) use mark::{AnnotateArgs, FitTaggerArgs, MarkArgs, MarkVerb, PredictArgs, TaxonomyArgs};
 pub(crate) use model::{BlendArgs, ModelVerb};
 pub(crate) use suite::{SuiteSource, SuiteVerb};
 pub(crate) use tagger::{EndpointArgs, TaggerPlace};

@@ -35,7 +35,8 @@ fn run(bodies: &[&str], limits: &[&str]) -> Option<Vec<Value>> {
         json!({"task_id": format!("Python/{index}"), "completion": lines})
     };
     let answers: Vec<Value> = bodies.iter().enumerate().map(answer).collect();
-    let (problems, answers) = (write(&path("p.jsonl"), &problems), write(&path("a.jsonl"), &answers));
+    let (problems, answers) =
+        (write(&path("p.jsonl"), &problems), write(&path("a.jsonl"), &answers));
     let rows = path("rows.jsonl").to_str().unwrap().to_owned();
     let mut arguments = vec!["answers", "code", &answers, "--problems", &problems, "--rows", &rows];
     arguments.extend(limits);
@@ -121,7 +122,8 @@ fn nothing_reaches_out_of_its_folder() {
         "import ctypes\nassert ctypes.CDLL(None).mount(b'none', b'/work', b'tmpfs', 0, None) == 0\nreturn 2 * x",
         "with open('big', 'wb') as file:\n    for _ in range(400):\n        file.write(bytes(1_000_000))\nreturn 2 * x",
     ];
-    let mut bodies = vec!["open('mine', 'w').write('x')\nopen('/tmp/mine2', 'w').write('x')\nreturn 2 * x"];
+    let mut bodies =
+        vec!["open('mine', 'w').write('x')\nopen('/tmp/mine2', 'w').write('x')\nreturn 2 * x"];
     bodies.extend(forbidden);
     let Some(rows) = run(&bodies, &[]) else { return };
     assert_eq!(rows[0]["passed"], true, "its own folder: {}", rows[0]);
@@ -150,7 +152,8 @@ fn attempts_are_counted_without_bias_and_mistakes_are_named() {
             answer("Python/1", "    return 3\n"),
         ],
     );
-    let output = diapason(&["answers", "code", &answers, "--problems", &problems, "--k", "1,2", "--json"]);
+    let output =
+        diapason(&["answers", "code", &answers, "--problems", &problems, "--k", "1,2", "--json"]);
     if output.status.success() {
         let found: Value = serde_json::from_slice(&output.stdout).unwrap();
         let figures = &found["results"]["levers/code_python"];
@@ -175,9 +178,7 @@ fn languages_and_lengths_of_a_file_are_measured() {
     let folder = tempfile::tempdir().unwrap();
     let french = "Le bac part quand la mer est haute, alors ne soyez pas en retard.";
     let english = "The ship leaves when the tide is high, so do not be late.";
-    let row = |lang: &str, words: usize, text: &str| {
-        json!({"markers": {"lang": lang, "length_tokens": words}, "completion": text})
-    };
+    let row = |lang: &str, words: usize, text: &str| json!({"markers": {"lang": lang, "length_tokens": words}, "completion": text});
     let answers = write(
         &folder.path().join("a.jsonl"),
         &[
@@ -190,8 +191,14 @@ fn languages_and_lengths_of_a_file_are_measured() {
     let found = stdout(&["answers", "language", &answers, "--json"]);
     let found: Value = serde_json::from_str(&found).unwrap();
     let rate = |task: &str| &found["results"][task]["language_line_pass_rate"];
-    assert_eq!((&rate("levers/French")["value"], &rate("levers/French")["n"]), (&json!(0.5), &json!(2)));
-    assert_eq!((&rate("levers/English")["value"], &rate("levers/English")["n"]), (&json!(1.0), &json!(1)));
+    assert_eq!(
+        (&rate("levers/French")["value"], &rate("levers/French")["n"]),
+        (&json!(0.5), &json!(2))
+    );
+    assert_eq!(
+        (&rate("levers/English")["value"], &rate("levers/English")["n"]),
+        (&json!(1.0), &json!(1))
+    );
     let found = stdout(&["answers", "length", &answers, "--json"]);
     let found: Value = serde_json::from_str(&found).unwrap();
     assert_eq!(found["results"]["levers/length"]["length_violation_share"]["value"], 0.25);

@@ -64,7 +64,10 @@ fn many_prompts_are_answered_with_their_own_levers(model: &str) {
     let text = std::fs::read_to_string(&out).unwrap();
     assert_eq!(text, std::fs::read_to_string(&again).unwrap());
     let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(rows.iter().map(|row| row["id"].as_u64().unwrap()).collect::<Vec<_>>(), [7, 7, 8, 8]);
+    assert_eq!(
+        rows.iter().map(|row| row["id"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [7, 7, 8, 8]
+    );
     for row in &rows {
         assert!(row["completion"].is_string() && row["written"]["domain"] == "Culture", "{row}");
     }

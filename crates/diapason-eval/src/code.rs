@@ -99,7 +99,8 @@ impl Problem {
             Language::Python => {
                 // HumanEval leaves the call to whoever runs it.
                 let original = self.task_id.starts_with("HumanEval/");
-                let call = if original { format!("check({})", self.entry_point) } else { String::new() };
+                let call =
+                    if original { format!("check({})", self.entry_point) } else { String::new() };
                 let text = format!("{PYTHON}{code}\n{test}\n{call}\nprint(\"{mark}\")\n");
                 program("main.py", text, &[&["python3", "main.py"]], Some(mark), false)
             }
@@ -127,15 +128,14 @@ impl Problem {
         // A variable of that name may stand inside.
         let begins = |word: &str| {
             let rest = line.strip_prefix(word).map(str::trim_start);
-            rest.and_then(|rest| rest.strip_prefix(name.as_str()))
-                .is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_'))
+            rest.and_then(|rest| rest.strip_prefix(name.as_str())).is_some_and(|rest| {
+                !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_')
+            })
         };
         let called = || line.contains(&format!("{name}("));
         match language {
             Language::Python => begins("def "),
-            Language::JavaScript => {
-                ["const ", "let ", "var ", "function "].into_iter().any(begins)
-            }
+            Language::JavaScript => ["const ", "let ", "var ", "function "].into_iter().any(begins),
             Language::Cpp => !line.starts_with([' ', '\t']) && called(),
             Language::Java => line.trim_start().starts_with("public ") && called(),
         }
@@ -192,7 +192,9 @@ fn continuation(language: Language, answer: &str) -> String {
     for line in answer.split_inclusive('\n') {
         let outside = !line.trim().is_empty() && !line.starts_with([' ', '\t']);
         match language {
-            Language::Python if outside && !kept.trim().is_empty() && !line.starts_with('#') => break,
+            Language::Python if outside && !kept.trim().is_empty() && !line.starts_with('#') => {
+                break;
+            }
             _ => kept.push_str(line),
         }
         let closed = match language {
@@ -259,12 +261,16 @@ mod tests {
         let cpp = problem("CPP/0", "#include<vector>\nint twice(int x){\n", "int main(){}");
         let continued = cpp.program("    return 2 * x;\n}\nint other(){\n}\n").unwrap();
         assert!(text(&continued).contains("int twice(int x){\n    return 2 * x;\n}\n\nint main"));
-        let java = problem("Java/0", "class Solution {\n    public int twice(int x) {\n", "class Main {}");
+        let java =
+            problem("Java/0", "class Solution {\n    public int twice(int x) {\n", "class Main {}");
         let continued = java.program("        return 2 * x;\n    }\n}").unwrap();
         let whole = java.program("public int twice(int x) {\n  return 2 * x;\n}").unwrap();
-        let class = java.program("class Solution {\n  public int twice(int x) { return 2 * x; }\n}").unwrap();
+        let class = java
+            .program("class Solution {\n  public int twice(int x) { return 2 * x; }\n}")
+            .unwrap();
         for program in [continued, whole, class] {
-            let (open, closed) = (text(&program).matches('{').count(), text(&program).matches('}').count());
+            let (open, closed) =
+                (text(&program).matches('{').count(), text(&program).matches('}').count());
             assert_eq!((open, closed, text(&program).matches("class Solution").count()), (3, 3, 1));
         }
     }
@@ -278,7 +284,8 @@ mod tests {
         let inner = problem("JavaScript/0", "const twice = (x) => {\n", "");
         let inner = inner.program("  let twice = 2 * x\n  return twice\n}\n").unwrap();
         assert!(text(&inner).starts_with("const twice = (x) => {\n  let twice"));
-        let script = problem("JavaScript/0", "", "").program("const twice = (x) => 2 * x\n").unwrap();
+        let script =
+            problem("JavaScript/0", "", "").program("const twice = (x) => 2 * x\n").unwrap();
         let mark = script.mark.clone().unwrap();
         assert!(script.passed(&mark, "") && !script.passed(&mark, "Assertion failed"));
         let error = problem("Go/0", "", "").program("").unwrap_err().to_string();
@@ -287,9 +294,12 @@ mod tests {
 
     #[test]
     fn the_original_problems_get_their_call() {
-        let mut original = problem("HumanEval/1", "", "def check(candidate):\n    assert candidate(1) == 2\n");
+        let mut original =
+            problem("HumanEval/1", "", "def check(candidate):\n    assert candidate(1) == 2\n");
         original.prompt = "def twice(x):\n    \"\"\" twice \"\"\"\n".to_owned();
-        assert!(text(&original.program("    return 2 * x\n").unwrap()).contains("\ncheck(twice)\n"));
+        assert!(
+            text(&original.program("    return 2 * x\n").unwrap()).contains("\ncheck(twice)\n")
+        );
     }
 
     /// By counting subsets.

@@ -71,7 +71,8 @@ impl Tagger {
     /// # Panics
     /// Never: a test reads them.
     pub fn defaults() -> Vec<Tagger> {
-        let read = |bytes: &&[u8]| Tagger::from_bytes(bytes).expect("the embedded taggers are whole");
+        let read =
+            |bytes: &&[u8]| Tagger::from_bytes(bytes).expect("the embedded taggers are whole");
         DEFAULTS.iter().map(read).collect()
     }
 

@@ -163,9 +163,8 @@ impl Sandbox {
             return Err(SandboxError::Name { name: name.clone() });
         }
         let order = Order { job: job.clone(), limits: *limits };
-        let broken = |problem: &dyn std::fmt::Display| SandboxError::Broken {
-            problem: problem.to_string(),
-        };
+        let broken =
+            |problem: &dyn std::fmt::Display| SandboxError::Broken { problem: problem.to_string() };
         let mut helper = Command::new(&self.program)
             .args(&self.arguments)
             .env_clear()

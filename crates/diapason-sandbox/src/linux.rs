@@ -30,9 +30,19 @@ const ROOT: &str = "/tmp";
 
 /// What is read inside as it is outside, where it exists.
 const READABLE: &[&str] = &[
-    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt",
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/opt",
     // Programs under alternative names, and where their libraries are.
-    "/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d",
+    "/etc/alternatives",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
 ];
 
 /// Devices without which much breaks.
@@ -83,9 +93,8 @@ fn refused(what: &str) -> impl Fn(Errno) -> io::Error {
 /// # Errors
 /// What the system refuses; the job has not run then.
 pub fn serve() -> io::Result<()> {
-    let with_parent = || {
-        prctl::set_pdeathsig(Signal::SIGKILL).map_err(refused("end with its parent"))
-    };
+    let with_parent =
+        || prctl::set_pdeathsig(Signal::SIGKILL).map_err(refused("end with its parent"));
     with_parent()?;
     let order: Order = serde_json::from_reader(io::stdin())?;
     build_root(&order)?;

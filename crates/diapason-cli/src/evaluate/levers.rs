@@ -242,8 +242,9 @@ fn own_lists(trial: &Trial<'_>, probes: &[Probe]) -> anyhow::Result<Vec<Vec<List
     let written = write_lists(subject, trained, open, 1.0)?;
     let own = |(probe, written): (&Probe, &[Written])| {
         let prompt = if trial.fixed { print_list(&fixed(probe)) } else { String::new() };
-        let lists = |written: &Written| {
-            Lists { prompt: prompt.clone(), answer: print_list(&written.markers) }
+        let lists = |written: &Written| Lists {
+            prompt: prompt.clone(),
+            answer: print_list(&written.markers),
         };
         written.iter().map(lists).collect()
     };
@@ -251,11 +252,7 @@ fn own_lists(trial: &Trial<'_>, probes: &[Probe]) -> anyhow::Result<Vec<Vec<List
 }
 
 /// Nats of each probe's answer behind each of its lists: those of its mean probability.
-fn traced(
-    subject: &Subject,
-    probes: &[Probe],
-    lists: &[Vec<Lists>],
-) -> anyhow::Result<Vec<f64>> {
+fn traced(subject: &Subject, probes: &[Probe], lists: &[Vec<Lists>]) -> anyhow::Result<Vec<f64>> {
     let template = subject.tokenizer.template().clone();
     let template = template.with_markers(MarkerSides { prompt: false, learn: false });
     let (mut requests, mut learned) = (Vec::new(), Vec::new());

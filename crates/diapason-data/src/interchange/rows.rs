@@ -9,9 +9,7 @@ use super::{Column, GROUP_ROWS, Sink, unwrapped, write_error};
 use crate::DataError;
 use crate::table::parquet;
 use ::parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
-use ::parquet::data_type::{
-    BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int64Type,
-};
+use ::parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::properties::WriterProperties;
 use ::parquet::file::reader::FileReader as _;
@@ -103,7 +101,9 @@ impl Columns {
     fn schema(&self) -> Result<Type, ParquetError> {
         let field = |(name, kind): &(String, Kind)| {
             let (physical, logical) = match kind {
-                Kind::Messages => return parse_message_type(MESSAGES).map(|all| all.get_fields()[0].clone()),
+                Kind::Messages => {
+                    return parse_message_type(MESSAGES).map(|all| all.get_fields()[0].clone());
+                }
                 Kind::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
                 Kind::Json => (Physical::BYTE_ARRAY, Some(LogicalType::Json)),
                 Kind::Flag => (Physical::BOOLEAN, None),
@@ -201,7 +201,9 @@ fn write_group(
                     nested::<ByteArrayType>(&mut group, rows, 2, |message| text(&message[part]))?;
                 }
                 nested::<ByteArrayType>(&mut group, rows, 3, |message| told(&message["markers"]))?;
-                nested::<DoubleType>(&mut group, rows, 3, |message| message["optimal_nats"].as_f64())
+                nested::<DoubleType>(&mut group, rows, 3, |message| {
+                    message["optimal_nats"].as_f64()
+                })
             }
         }?;
     }
@@ -260,8 +262,9 @@ impl ParquetRows {
         let reader = parquet::open(path)?;
         let file = reader.metadata().file_metadata();
         let fields = file.schema().get_fields();
-        let is_json =
-            |field: &&Arc<Type>| field.get_basic_info().logical_type_ref() == Some(&LogicalType::Json);
+        let is_json = |field: &&Arc<Type>| {
+            field.get_basic_info().logical_type_ref() == Some(&LogicalType::Json)
+        };
         let json = fields.iter().filter(is_json).map(|field| field.name().to_owned()).collect();
         let total = u64::try_from(file.num_rows()).unwrap_or(0);
         Ok(ParquetRows { path: path.to_owned(), rows: reader.into_iter(), json, total })

@@ -82,7 +82,8 @@ fn rare_classes_weigh_more_when_classes_are_balanced() {
     let mut skewed = examples(600);
     skewed.retain(|example| example.label != "CodeFix" || example.input.len() % 7 == 0);
     let recall = |balance| {
-        let tagger = fit("task", &skewed, &FitSettings { balance, epochs: 1, ..settings() }).unwrap();
+        let tagger =
+            fit("task", &skewed, &FitSettings { balance, epochs: 1, ..settings() }).unwrap();
         let fixes: Vec<Example> =
             examples(900).into_iter().filter(|example| example.label == "CodeFix").collect();
         tagger.measure(&fixes).share

@@ -142,8 +142,7 @@ fn measured(
             let Some(share) = pass_at_k(drawn, passed, *k) else {
                 bail!("`{task_id}` has {drawn} answers, too few for pass@{k}");
             };
-            let metric =
-                if *k == 1 { "pass_at_1".to_owned() } else { format!("pass_at_k/{k}") };
+            let metric = if *k == 1 { "pass_at_1".to_owned() } else { format!("pass_at_k/{k}") };
             collector.add(&task, task_id, &metric, share)?;
         }
     }

@@ -61,12 +61,10 @@ pub(super) fn lengths(session: &Session<'_>, args: &MeasureArgs) -> anyhow::Resu
     let counter = Counter::new();
     let mut collector = Collector::default();
     for answer in read(args, "length_tokens")? {
-        let asked: usize = answer
-            .asked
-            .parse()
-            .ok()
-            .filter(|asked| *asked > 0)
-            .with_context(|| format!("{}: `{}` is no number of words", answer.unit, answer.asked))?;
+        let asked: usize =
+            answer.asked.parse().ok().filter(|asked| *asked > 0).with_context(|| {
+                format!("{}: `{}` is no number of words", answer.unit, answer.asked)
+            })?;
         let Some(outcome) = length(asked, counter.words(&answer.text)) else { continue };
         let task = "levers/length";
         collector.add(task, &answer.unit, "length_violation_share", outcome.violation)?;

@@ -73,10 +73,9 @@ pub(super) fn read(place: &TaggerPlace) -> anyhow::Result<Vec<Tagger>> {
         TaggerPlace::Endpoint(_) => return Ok(Vec::new()),
         TaggerPlace::File(path) => path,
     };
-    let bytes =
-        std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let tagger = Tagger::from_bytes(&bytes)
-        .with_context(|| format!("`{}` is no tagger", path.display()))?;
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let tagger =
+        Tagger::from_bytes(&bytes).with_context(|| format!("`{}` is no tagger", path.display()))?;
     Ok(vec![tagger])
 }
 
