@@ -52,30 +52,28 @@ fn run() -> (tempfile::TempDir, PathBuf, String) {
 
 fn many_prompts_are_answered_with_their_own_levers(model: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let (prompts, out, again) = (path("p.jsonl"), path("a.jsonl"), path("b.jsonl"));
+    let prompts = folder.path().join("prompts.jsonl");
     let rows = "{\"id\": 7, \"prompt\": \"Write.\", \"markers\": {\"lang\": \"French\"}}\n\
-                {\"id\": 8, \"prompt\": \"Write.\"}\n";
+                {\"task_id\": \"t\", \"prompt\": \"Write.\"}\n";
     std::fs::write(&prompts, rows).unwrap();
-    let arguments = ["answers", "draw", &prompts, "--model", model, "-n", "2", "--max-tokens", "8"];
-    let arguments = [&arguments[..], &["--marker", "domain=Culture", "--out"]].concat();
-    stdout(&[&arguments[..], &[&out]].concat());
-    stdout(&[&arguments[..], &[&again, "--threads", "1"]].concat());
-    let text = std::fs::read_to_string(&out).unwrap();
-    assert_eq!(text, std::fs::read_to_string(&again).unwrap());
+    let prompts = prompts.to_str().unwrap();
+    let arguments = ["sample", "--model", model, "--prompts", prompts, "-n", "2"];
+    let arguments = [&arguments[..], &["--max-tokens", "8", "--marker", "domain=Culture"]].concat();
+    let text = stdout(&arguments);
     let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(
-        rows.iter().map(|row| row["id"].as_u64().unwrap()).collect::<Vec<_>>(),
-        [7, 7, 8, 8]
-    );
+    assert_eq!(rows.len(), 4);
     for row in &rows {
-        assert!(row["completion"].is_string() && row["written"]["domain"] == "Culture", "{row}");
+        assert!(row["completion"].is_string() && row["markers"]["domain"] == "Culture", "{row}");
     }
-    assert!(rows[..2].iter().all(|row| row["written"]["lang"] == "French"), "{text}");
-    std::fs::write(&prompts, "{\"prompt\": \"x\", \"markers\": {\"lang\": \"Frensh\"}}\n").unwrap();
-    let failed = diapason(&[&arguments[..], &[&path("c.jsonl")]].concat());
+    for row in &rows[..2] {
+        assert_eq!((&row["markers"]["lang"], &row["id"]), (&"French".into(), &7.into()));
+        assert_eq!(row["asked"]["lang"], "French");
+    }
+    assert_eq!(rows[2]["task_id"], "t");
+    std::fs::write(prompts, "{\"prompt\": \"x\", \"markers\": {\"lang\": \"Frensh\"}}\n").unwrap();
+    let failed = diapason(&arguments);
     let errors = String::from_utf8_lossy(&failed.stderr);
-    assert!(errors.contains("row 1") && errors.contains("did you mean `French`?"), "{errors}");
+    assert!(errors.contains("did you mean `French`?"), "{errors}");
 }
 
 fn json(path: &Path) -> Value {

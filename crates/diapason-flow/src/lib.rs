@@ -13,6 +13,7 @@
 //! * [`Streams`]: every random number of a run, derived from one seed.
 //! * [`escape_html`]: text on pages.
 //! * [`Artifact`], [`Stamp`]: folders that say how they were made.
+//! * [`in_order`]: work on many items on some threads, with the same results on any number.
 
 mod artifact;
 mod episode;
@@ -23,6 +24,7 @@ mod markers;
 mod random;
 mod report;
 mod sequence;
+mod threads;
 
 pub use artifact::{Artifact, ArtifactError, Fingerprint, Stamp, write_atomically};
 pub use episode::{Check, Episode, Goal, LossPolicy, Query, Turn};
@@ -35,3 +37,4 @@ pub use markers::{MarkerValue, Markers};
 pub use random::{Stream, Streams};
 pub use report::{Comparison, CurvePoint, Estimate, Results};
 pub use sequence::{Marked, Pack, Role, Span, Tokens};
+pub use threads::in_order;

@@ -1,17 +1,11 @@
 //! Arguments of `answers`.
 
-use super::LeverArgs;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 /// Verbs of `answers`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AnswersVerb {
-    /// Answer every prompt of a file with a model, with levers where it knows markers
-    #[command(
-        after_help = "Example:\n  diapason answers draw prompts.jsonl --model DIR --marker domain=Code -n 5 --out answers.jsonl"
-    )]
-    Draw(DrawArgs),
     /// Run answers to HumanEval or HumanEvalPack in a sandbox: pass@k
     #[command(
         after_help = "Example:\n  diapason answers code answers.jsonl --problems humanevalpack.jsonl --k 1,5"
@@ -23,40 +17,6 @@ pub(crate) enum AnswersVerb {
     /// Whether answers keep the length asked for, in words
     #[command(after_help = "Example:\n  diapason answers length answers.jsonl")]
     Length(MeasureArgs),
-}
-
-/// Arguments of `answers draw`.
-#[derive(Debug, Args)]
-pub(crate) struct DrawArgs {
-    /// JSON lines with a prompt each; `markers` of a row are levers of its answers
-    pub prompts: PathBuf,
-    /// The model's folder
-    #[arg(long)]
-    pub model: PathBuf,
-    /// The file of JSON lines to write: the rows, each with a `completion`
-    #[arg(long)]
-    pub out: PathBuf,
-    /// The column that holds the prompt, such as `instruction`
-    #[arg(long, default_value = "prompt")]
-    pub column: String,
-    /// Template of the prompt; default: what the model was tuned with
-    #[arg(long)]
-    pub template: Option<String>,
-    /// Levers of all answers.
-    #[command(flatten)]
-    pub levers: LeverArgs,
-    /// Answers to each prompt
-    #[arg(short, default_value_t = 1)]
-    pub n: usize,
-    /// 1 draws from the model's own distribution, 0 is greedy
-    #[arg(long, default_value_t = 1.0)]
-    pub temperature: f32,
-    /// Longest answer in tokens
-    #[arg(long, default_value_t = 512)]
-    pub max_tokens: usize,
-    /// Seed of the draws
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
 }
 
 /// Arguments of `answers code`.
@@ -94,7 +54,7 @@ pub(crate) struct CodeArgs {
 /// Arguments of measures of a file of answers.
 #[derive(Debug, Args)]
 pub(crate) struct MeasureArgs {
-    /// JSON lines with `completion` and `markers`: what was asked for
+    /// JSON lines with `completion` and what was asked for: `asked` or `markers`
     pub answers: PathBuf,
     /// Seed of the intervals
     #[arg(long, default_value_t = 0)]

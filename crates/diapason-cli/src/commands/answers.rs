@@ -1,7 +1,6 @@
-//! `diapason answers`: many prompts answered into a file, and what can be measured of such a file.
+//! `diapason answers`: what can be measured of a file of answers, as `sample --prompts` writes it.
 
 mod code;
-mod draw;
 mod levers;
 
 pub(crate) use code::HELPER as SANDBOX_HELPER;
@@ -21,7 +20,6 @@ use std::path::Path;
 /// Runs a verb of `answers`.
 pub(crate) fn answers(session: &Session<'_>, verb: &AnswersVerb) -> anyhow::Result<()> {
     match verb {
-        AnswersVerb::Draw(args) => draw::draw(session, args),
         AnswersVerb::Code(args) => code::code(session, args),
         AnswersVerb::Language(args) => levers::languages(session, args),
         AnswersVerb::Length(args) => levers::lengths(session, args),

@@ -4,7 +4,7 @@ mod annotate;
 mod endpoint;
 mod join;
 mod predict;
-mod rows;
+pub(super) mod rows;
 mod taggers;
 
 use super::Session;

@@ -17,14 +17,18 @@ struct Answer {
 fn read(args: &MeasureArgs, name: &str) -> anyhow::Result<Vec<Answer>> {
     let rows: Vec<Value> = read_rows(&args.answers)?;
     let answer = |(index, row): (usize, &Value)| {
-        let asked = match &row["markers"][name] {
+        // What a model wrote itself is no measure of what it was asked.
+        let told = if row.get("asked").is_some() { &row["asked"] } else { &row["markers"] };
+        let asked = match &told[name] {
             Value::Number(number) => Some(number.to_string()),
             other => other.as_str().map(str::to_owned),
         };
         let place = || format!("`{}`, row {}", args.answers.display(), index + 1);
         Ok(Answer {
             unit: format!("row {}", index + 1),
-            asked: asked.with_context(|| format!("{}: `markers` has no `{name}`", place()))?,
+            asked: asked.with_context(|| {
+                format!("{}: nothing says which `{name}` was asked for", place())
+            })?,
             text: row["completion"]
                 .as_str()
                 .with_context(|| format!("{}: no `completion`", place()))?

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// The rows of a file as lines of JSON, read one at a time: JSON lines, or Parquet by its extension.
-pub(super) struct Rows {
+pub(crate) struct Rows {
     path: PathBuf,
     reader: Reader,
     line: usize,
@@ -21,12 +21,12 @@ enum Reader {
     Parquet(Box<ParquetRows>),
 }
 
-pub(super) fn is_parquet(path: &Path) -> bool {
+pub(crate) fn is_parquet(path: &Path) -> bool {
     path.extension().is_some_and(|end| end.eq_ignore_ascii_case("parquet"))
 }
 
 impl Rows {
-    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let cannot = || format!("cannot read `{}`", path.display());
         let file = File::open(path).with_context(cannot)?;
         let total_bytes = file.metadata().with_context(cannot)?.len();
@@ -39,7 +39,7 @@ impl Rows {
     }
 
     /// The next row that is not blank, with its number from 1; `None` at the end.
-    pub(super) fn next_row(&mut self) -> anyhow::Result<Option<(usize, String)>> {
+    pub(crate) fn next_row(&mut self) -> anyhow::Result<Option<(usize, String)>> {
         let reader = match &mut self.reader {
             Reader::Lines(reader) => reader,
             Reader::Parquet(rows) => {
@@ -68,20 +68,20 @@ impl Rows {
     }
 
     /// Reads a line as JSON.
-    pub(super) fn parse(&self, line: usize, text: &str) -> anyhow::Result<Value> {
+    pub(crate) fn parse(&self, line: usize, text: &str) -> anyhow::Result<Value> {
         parse(&self.path, line, text)
     }
 
-    pub(super) fn read_bytes(&self) -> u64 {
+    pub(crate) fn read_bytes(&self) -> u64 {
         self.read_bytes
     }
 
-    pub(super) fn total_bytes(&self) -> u64 {
+    pub(crate) fn total_bytes(&self) -> u64 {
         self.total_bytes
     }
 }
 
-pub(super) fn parse(path: &Path, line: usize, text: &str) -> anyhow::Result<Value> {
+pub(crate) fn parse(path: &Path, line: usize, text: &str) -> anyhow::Result<Value> {
     serde_json::from_str(text).with_context(|| {
         let place = format!("`{}`, line {line}", path.display());
         format!("{place} is not JSON\n\nhint: every line must be one JSON object")
