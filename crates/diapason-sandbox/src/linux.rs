@@ -263,7 +263,8 @@ fn watch(command: &[String], limits: &Limits, (out, err): (&Path, &Path)) -> io:
     }
 }
 
-/// Memory that the processes inside have in use, but for the first.
+/// Memory that the processes inside have in use, but for the first. What they share counts for each
+/// of them: the sum errs on the safe side.
 fn used_bytes() -> u64 {
     let page = unistd::sysconf(unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
     let pages = |process: &fs::DirEntry| -> Option<u64> {

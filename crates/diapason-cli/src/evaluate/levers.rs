@@ -223,9 +223,9 @@ fn losses(trial: &Trial<'_>, probes: &[Probe]) -> anyhow::Result<Evaluated> {
 /// Lists that the model draws for each probe; without lists, the one empty way to ask.
 fn own_lists(trial: &Trial<'_>, probes: &[Probe]) -> anyhow::Result<Vec<Vec<Lists>>> {
     let subject = trial.subject;
-    let fixed = |probe: &Probe| match trial.fixed {
-        true => one("domain", probe.passage.domain.name.clone()),
-        false => Markers::default(),
+    let fixed = |probe: &Probe| {
+        let domain = one("domain", probe.passage.domain.name.clone());
+        if trial.fixed { domain } else { Markers::default() }
     };
     let Some(trained) = subject.trained.as_ref().filter(|trained| trained.learn) else {
         return Ok(probes.iter().map(|_| vec![Lists::default()]).collect());
