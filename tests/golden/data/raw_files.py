@@ -54,8 +54,8 @@ def spss():
     (HERE / "sav.json").write_text(text + "\n", encoding="utf-8")
 
     # More than the four megabytes that a block holds.
-    ids = range(14_000)
-    many = pd.DataFrame({"id": [float(i % 7) for i in ids], "words": [f"word {i % 7} " * 40 for i in ids]})
+    ids = range(20_000)
+    many = pd.DataFrame({"id": [float(i % 7) for i in ids], "words": [f"word {i % 7} " * 30 for i in ids]})
     pyreadstat.write_sav(many, str(HERE / "blocks.zsav"), compress=True)
 
 

@@ -16,6 +16,8 @@ use arrow_schema::{ArrowError, DataType, TimeUnit};
 use serde_json::{Map, Value};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 /// What a file begins with; a stream begins otherwise.
 const MAGIC: &[u8] = b"ARROW1";
@@ -33,40 +35,46 @@ pub(super) fn read(filler: &mut Filler<'_>, bytes: &mut dyn BufRead) -> Result<(
         return Err(filler.format("Arrow", problem, "write it again with a newer version"));
     }
     if !head.starts_with(MAGIC) {
-        let stream =
-            StreamReader::try_new(bytes, None).map_err(|problem| wrong(filler, &problem))?;
+        let stream = guarded(filler, || StreamReader::try_new(bytes, None))?;
         return batches(filler, stream);
     }
     // A file is read from its end: where it stands, or all at once out of an archive.
     if begins_as_file(&path) {
         let file = BufReader::new(File::open(&path).map_err(failed)?);
-        let file = FileReader::try_new(file, None).map_err(|problem| wrong(filler, &problem))?;
+        let file = guarded(filler, || FileReader::try_new(file, None))?;
         return batches(filler, file);
     }
     let mut whole = Vec::new();
     bytes.read_to_end(&mut whole).map_err(failed)?;
-    let file = FileReader::try_new(Cursor::new(whole), None);
-    let file = file.map_err(|problem| wrong(filler, &problem))?;
+    let file = guarded(filler, || FileReader::try_new(Cursor::new(whole), None))?;
     batches(filler, file)
 }
 
-fn begins_as_file(path: &std::path::Path) -> bool {
+fn begins_as_file(path: &Path) -> bool {
     let mut head = [0; MAGIC.len()];
     File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head == MAGIC
 }
 
-fn wrong(filler: &Filler<'_>, problem: &ArrowError) -> DataError {
+/// Calls the reader, which panics on some damage: on lengths that lie outside of their message.
+fn guarded<Made>(
+    filler: &Filler<'_>,
+    read: impl FnOnce() -> Result<Made, ArrowError>,
+) -> Result<Made, DataError> {
+    let problem = match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(Ok(read)) => return Ok(read),
+        Ok(Err(problem)) => problem.to_string(),
+        Err(_) => "its lengths do not fit one another".to_owned(),
+    };
     let hint = "the file may be truncated or damaged; fetch it again";
-    filler.format("Arrow", problem.to_string(), hint)
+    Err(filler.format("Arrow", problem, hint))
 }
 
 fn batches(
     filler: &mut Filler<'_>,
-    batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
+    mut batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
 ) -> Result<(), DataError> {
     let mut row = 0;
-    for batch in batches {
-        let batch = batch.map_err(|problem| wrong(filler, &problem))?;
+    while let Some(batch) = guarded(filler, || batches.next().transpose())? {
         let schema = batch.schema();
         for index in 0..batch.num_rows() {
             row += 1;
