@@ -31,7 +31,12 @@ enum Found {
 
 impl PieceTable {
     /// Appends the ids of the piece `text[start..end]`; false if it is not known.
-    pub(crate) fn append(&self, text: &[u8], (start, end): (usize, usize), ids: &mut Vec<u32>) -> bool {
+    pub(crate) fn append(
+        &self,
+        text: &[u8],
+        (start, end): (usize, usize),
+        ids: &mut Vec<u32>,
+    ) -> bool {
         let found = if end - start <= SHORT_BYTES {
             self.short.get(&key(text, start, end))
         } else {

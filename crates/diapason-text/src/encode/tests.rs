@@ -15,12 +15,13 @@ fn made(pre_tokenizer: Value, normalizer: Value, ignore_merges: bool) -> Value {
     let mut vocabulary: Vec<String> =
         crate::pieces::stand_ins().keys().map(|character| character.to_string()).collect();
     vocabulary.sort_unstable();
-    let merges: Vec<[&str; 2]> = "t h,th e,Ġ the,Ġ t,n a,na Ã,naÃ ¯,1 2,12 3,Ġ Ġ,ĠĠ Ġ,' s,Ċ Ċ,Ã ©,< |,\
+    let merges: Vec<[&str; 2]> =
+        "t h,th e,Ġ the,Ġ t,n a,na Ã,naÃ ¯,1 2,12 3,Ġ Ġ,ĠĠ Ġ,' s,Ċ Ċ,Ã ©,< |,\
          e Ì,eÌ ģ,! !,. .,.. .,ä ¸,ä¸ Ń,ð Ł,ðŁ ĳ,h e,e l,he l,hel l,l l,hell o,o l,m _,_ e"
-        .split(',')
-        .filter_map(|pair| pair.split_once(' '))
-        .map(|(left, right)| [left, right])
-        .collect();
+            .split(',')
+            .filter_map(|pair| pair.split_once(' '))
+            .map(|(left, right)| [left, right])
+            .collect();
     for [left, right] in &merges {
         let known = |part: &str| vocabulary.iter().any(|token| token == part);
         assert!(known(left) && known(right), "{left} {right}");
@@ -118,7 +119,8 @@ proptest! {
 #[test]
 fn very_long_words_and_runs_have_the_ids_that_the_crate_gives() {
     let mut workspace = Workspace::default();
-    for unit in ["a", " ", "\n", "the", "é", "e\u{301}", "7", "!", "\t", "中", "👍🏽", "<", "' "] {
+    for unit in ["a", " ", "\n", "the", "é", "e\u{301}", "7", "!", "\t", "中", "👍🏽", "<", "' "]
+    {
         check(&unit.repeat(3000), &mut workspace);
         check(&format!("x{} y", unit.repeat(1000)), &mut workspace);
     }
@@ -150,7 +152,8 @@ fn genuine_texts_have_the_ids_that_the_crate_gives() {
 
 #[test]
 fn one_cache_serves_a_tokenizer_and_itself_without_its_prefix() {
-    let with = Encoder::new(made(split(OWN, false), json!({"type": "Prepend", "prepend": " "}), true));
+    let with =
+        Encoder::new(made(split(OWN, false), json!({"type": "Prepend", "prepend": " "}), true));
     let without = Encoder::new(made(split(OWN, false), Value::Null, true));
     let mut workspace = Workspace::default();
     for _ in 0..2 {
