@@ -33,6 +33,9 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
 /// Libraries that only some crates may use outside their tests: the "only door" of each subject.
 pub(crate) const DOORS: &[(&str, &[&str])] = &[
     ("anyhow", &["diapason-cli", "xtask"]),
+    ("arrow-array", &["diapason-data"]),
+    ("arrow-ipc", &["diapason-data"]),
+    ("arrow-schema", &["diapason-data"]),
     ("bzip2", &["diapason-data"]),
     ("clap", &["diapason-cli"]),
     ("csv", &["diapason-data"]),

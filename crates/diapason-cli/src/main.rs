@@ -1,9 +1,11 @@
 //! The `diapason` binary: arguments become settings, rooms are wired together, results printed.
 
 mod args;
+mod asking;
 mod commands;
 mod console;
 mod evaluate;
+mod judging;
 mod leakage;
 mod levers;
 mod pipeline;
@@ -39,6 +41,7 @@ fn run(cli: Cli, console: &Console) -> anyhow::Result<()> {
         Verb::Sample(args) => commands::sample(&session, &args),
         Verb::Score(args) => commands::score(&session, &args),
         Verb::Eval(args) => commands::eval(&session, &args),
+        Verb::Judge(verb) => commands::judge(&session, &verb),
         Verb::Report(args) => commands::report(&session, &args),
         Verb::Model(verb) => commands::model(&session, verb),
         Verb::Bench(verb) => commands::bench(&session, &verb),

@@ -91,6 +91,14 @@ pub enum EvalError {
         /// Largest valid value.
         max: u64,
     },
+    /// A criterion that no rule decides.
+    #[error(
+        "only a judge can say what is valid by \"{criterion}\"\n\nhint: `--judge URL --judge-model NAME` asks a language model"
+    )]
+    NeedsJudge {
+        /// The criterion.
+        criterion: String,
+    },
     /// A figure that JSON cannot hold.
     #[error("`{place}` is {value}: a report holds finite numbers only")]
     NotFinite {

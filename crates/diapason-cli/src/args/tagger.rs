@@ -53,6 +53,14 @@ pub(crate) struct EndpointArgs {
     /// File that keeps every answer, to be used again; default: OUT.answers
     #[arg(long = "tagger-answers", value_name = "FILE")]
     pub answers: Option<PathBuf>,
+    /// What asking may cost.
+    #[command(flatten)]
+    pub spending: SpendingArgs,
+}
+
+/// What asking a language model may cost.
+#[derive(Debug, Args)]
+pub(crate) struct SpendingArgs {
     /// Price of a million tokens asked and of a million answered: `0.15,0.60`
     #[arg(long, value_name = "IN,OUT", value_parser = price)]
     pub price: Option<(f64, f64)>,

@@ -3,7 +3,7 @@
 mod annotate;
 mod endpoint;
 mod predict;
-mod rows;
+pub(super) mod rows;
 
 use super::Session;
 use crate::args::{MarkArgs, MarkVerb, TaxonomyArgs};

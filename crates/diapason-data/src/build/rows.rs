@@ -9,6 +9,7 @@ use diapason_flow::{Goal, Query, Turn};
 use rusqlite::Statement;
 use rusqlite::types::ValueRef;
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// The questions of one SQL.
 pub(super) struct Rows {
@@ -92,13 +93,19 @@ pub(super) fn prompts(database: &Database, sql: &Sql) -> Result<Vec<(String, Str
     let unit = required(find("unit"), "unit", &statement, sql)?;
     let description = required(find("description"), "description", &statement, sql)?;
     let mut prompts = Vec::new();
+    let mut seen: HashMap<String, usize> = HashMap::new();
     each(&mut statement, sql, |number, row| {
         let text = |column: usize, name: &str| {
             let empty = || row_problem(database, sql, number, name, "there is no value");
             let text = cell_text(row, column, sql)?.filter(|text| !text.is_empty());
             text.map(Cow::into_owned).ok_or_else(empty)
         };
-        prompts.push((text(unit, "unit")?, text(description, "description")?));
+        let (unit, description) = (text(unit, "unit")?, text(description, "description")?);
+        if let Some(first) = seen.insert(unit.clone(), number) {
+            let problem = format!("`{unit}` stands here a second time; first in row {first}");
+            return Err(row_problem(database, sql, number, "unit", &problem));
+        }
+        prompts.push((unit, description));
         Ok(())
     })?;
     Ok(prompts)

@@ -6,9 +6,10 @@
 //! | `json` | elements of a list, or members of an object (their key in the column `key`) | text, number, 0/1, NULL; lists and objects as JSON text |
 //! | `jsonl` | one object a line | as `json` |
 //! | `parquet` | rows | as `json` |
+//! | `arrow` | rows of an IPC file (Feather) or stream | as `json` |
 //! | `lines` | lines | one: `line` |
 //! | `text` | files | one: `text` |
-//! | `sav` | cases of an SPSS file | numbers and texts; NULL where the system has a missing value |
+//! | `sav` | cases of an SPSS file, also `.zsav` | numbers and texts; NULL where the system has a missing value |
 //! | `sav-labels` | values with a label | `variable`, `variable_label`, `code`, `label`, `missing` (0/1) |
 //!
 //! A JSON row that is no object becomes the column `value`. Every row also has `file` (path below
@@ -17,6 +18,7 @@
 //! Files that end in `.gz` or `.bz2` are decompressed; of a `.zip` its members are read, with a
 //! password where the source gives one.
 
+mod arrow;
 mod csv;
 mod glob;
 mod input;
@@ -194,6 +196,7 @@ impl<'connection> Filler<'connection> {
             // Parquet is read from its end, so only from a file of its own.
             Format::Parquet if path.is_file() => parquet::read(self),
             Format::Parquet => Err(self.format("a file of its own", String::new(), "unpack it")),
+            Format::Arrow => arrow::read(self, bytes),
             Format::Sav => sav::read(self, bytes),
             Format::SavLabels => sav::read_labels(self, bytes),
         }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 ///
 /// JSON lines are read one at a time. Parquet is read as episodes, all at once, and its rows come
 /// in the native shape.
-pub(super) struct Rows {
+pub(crate) struct Rows {
     path: PathBuf,
     reader: Box<dyn BufRead>,
     line: usize,
@@ -22,7 +22,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let parquet = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("parquet"));
         let (reader, total_bytes): (Box<dyn BufRead>, u64) = if parquet {
             let mut lines = String::new();
@@ -42,7 +42,7 @@ impl Rows {
     }
 
     /// The next line that is not blank, with its number from 1; `None` at the end.
-    pub(super) fn next_row(&mut self) -> anyhow::Result<Option<(usize, String)>> {
+    pub(crate) fn next_row(&mut self) -> anyhow::Result<Option<(usize, String)>> {
         loop {
             let mut text = String::new();
             let read = self.reader.read_line(&mut text).with_context(|| {
@@ -61,20 +61,20 @@ impl Rows {
     }
 
     /// Reads a line as JSON.
-    pub(super) fn parse(&self, line: usize, text: &str) -> anyhow::Result<Value> {
+    pub(crate) fn parse(&self, line: usize, text: &str) -> anyhow::Result<Value> {
         parse(&self.path, line, text)
     }
 
-    pub(super) fn read_bytes(&self) -> u64 {
+    pub(crate) fn read_bytes(&self) -> u64 {
         self.read_bytes
     }
 
-    pub(super) fn total_bytes(&self) -> u64 {
+    pub(crate) fn total_bytes(&self) -> u64 {
         self.total_bytes
     }
 }
 
-pub(super) fn parse(path: &Path, line: usize, text: &str) -> anyhow::Result<Value> {
+pub(crate) fn parse(path: &Path, line: usize, text: &str) -> anyhow::Result<Value> {
     serde_json::from_str(text).with_context(|| {
         let place = format!("`{}`, line {line}", path.display());
         format!("{place} is not JSON\n\nhint: every line must be one JSON object")
@@ -82,7 +82,7 @@ pub(super) fn parse(path: &Path, line: usize, text: &str) -> anyhow::Result<Valu
 }
 
 /// The outputs of a row that have one value of a marker, as examples of it.
-pub(super) fn labelled(row: &Value, marker: &str) -> Vec<Example> {
+pub(crate) fn labelled(row: &Value, marker: &str) -> Vec<Example> {
     let label = |place: &Value| place["markers"][marker].as_str().map(str::to_owned);
     let text = |place: &Value, key: &str| place[key].as_str().unwrap_or_default().to_owned();
     let Some(messages) = row.get("messages").and_then(Value::as_array) else {
