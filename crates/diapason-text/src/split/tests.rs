@@ -74,7 +74,9 @@ fn every_short_text_of_what_the_patterns_name_is_cut_alike() {
     for _ in 0..4 {
         let longer = texts.iter().flat_map(|text| NAMED.map(|next| format!("{text}{next}")));
         texts = longer.collect();
-        texts.iter().for_each(|text| check(text));
+        for text in &texts {
+            check(text);
+        }
     }
 }
 
