@@ -43,8 +43,8 @@ pub struct BuildSettings {
 pub struct Limits {
     /// Threads that make episodes from rows.
     pub threads: usize,
-    /// Memory for the tables of a task; what is more spills to temporary files. Episodes in the
-    /// making take some ten MiB beside it, and a unit of rows is held as a whole.
+    /// Memory for a task: three quarters for its tables, which spill to temporary files beyond
+    /// that, the rest for episodes in the making. A unit of rows is held as a whole.
     pub memory_bytes: usize,
 }
 

@@ -90,7 +90,8 @@ impl Encoder {
     ) -> Result<(), TextError> {
         let Cache { pieces, normalised, spelled } = cache;
         let fast = self.fast.as_ref();
-        let Some((fast, text)) = fast.and_then(|fast| Some((fast, fast.normalise(text, normalised)?)))
+        let Some((fast, text)) =
+            fast.and_then(|fast| Some((fast, fast.normalise(text, normalised)?)))
         else {
             return self.append_slowly(text, ids);
         };

@@ -33,7 +33,7 @@ impl Merges {
             .iter()
             .all(|key| model[*key].as_str().is_none_or(str::is_empty));
         let drawn = model["dropout"].as_f64().is_some_and(|share| share > 0.0);
-        if !plain || drawn || !model["type"].as_str().is_none_or(|kind| kind == "BPE") {
+        if !plain || drawn || model["type"].as_str().is_some_and(|kind| kind != "BPE") {
             return None;
         }
         let vocabulary = model["vocab"].as_object()?;

@@ -50,8 +50,7 @@ impl Template {
             LossPolicy::LastOutput | LossPolicy::ModalAnswer => turn >= first && turn == last,
         };
         let frames = self.frames();
-        let mut page =
-            Page { learn_all: policy == LossPolicy::AllTokens, ..Page::new(&frames) };
+        let mut page = Page { learn_all: policy == LossPolicy::AllTokens, ..Page::new(&frames) };
         self.write_turns(&mut page, (episode, lists), None, learned);
         Marked { spans: page.spans }
     }
@@ -152,7 +151,12 @@ impl Template {
         }
     }
 
-    fn write_description(&self, page: &mut Page<'_>, description: Option<&str>, first: Option<&Asked>) {
+    fn write_description(
+        &self,
+        page: &mut Page<'_>,
+        description: Option<&str>,
+        first: Option<&Asked>,
+    ) {
         let Some(frame) = &page.frames.description else { return };
         let preamble = match self.family.chat.system {
             SystemTurn::Message { preamble, .. } if self.kind == TemplateKind::Chat => preamble,
@@ -198,7 +202,10 @@ impl Template {
             page.scaffold(format!("{}{}", frame.terminator, frame.trailer), place);
         }
         if let Some(frame) = &page.frames.output {
-            page.scaffold(frame.header.as_str(), Place { role: Role::Output, turn: Some(asked.turn) });
+            page.scaffold(
+                frame.header.as_str(),
+                Place { role: Role::Output, turn: Some(asked.turn) },
+            );
         }
     }
 

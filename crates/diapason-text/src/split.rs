@@ -57,7 +57,8 @@ impl Splitter {
         // some say it, is the same.
         let how = (split["behavior"].as_str()?, split["invert"].as_bool()?);
         let whole = matches!(how, ("Isolated", false) | ("Removed", true));
-        let known = split["type"] == "Split" && whole && plain(bytes) && bytes["use_regex"] == false;
+        let known =
+            split["type"] == "Split" && whole && plain(bytes) && bytes["use_regex"] == false;
         Self::new(split["pattern"]["Regex"].as_str().filter(|_| known)?)
     }
 
@@ -70,10 +71,12 @@ impl Splitter {
             _ => return None,
         };
         let mut kinds = vec![SIGN; char::MAX as usize + 1].into_boxed_slice();
-        for (class, kind) in [(r"\p{L}", LETTER), (r"\p{M}", MARK), (r"\p{N}", NUMBER), (r"\s", SPACE)]
+        for (class, kind) in
+            [(r"\p{L}", LETTER), (r"\p{M}", MARK), (r"\p{N}", NUMBER), (r"\s", SPACE)]
         {
             // The tables of the engine that would run the expression.
-            let HirKind::Class(Class::Unicode(class)) = regex_syntax::parse(class).ok()?.into_kind()
+            let HirKind::Class(Class::Unicode(class)) =
+                regex_syntax::parse(class).ok()?.into_kind()
             else {
                 return None;
             };
@@ -111,7 +114,9 @@ impl Splitter {
             }
             _ => {}
         }
-        if bytes[start] == b'\'' && let Some(length) = contraction(&text[second..], true) {
+        if bytes[start] == b'\''
+            && let Some(length) = contraction(&text[second..], true)
+        {
             return second + length;
         }
         let (after, third) = self.at(text, second);
@@ -132,7 +137,9 @@ impl Splitter {
     fn end_gpt2(&self, text: &str, start: usize) -> usize {
         let (kind, second) = self.at(text, start);
         let first = text.as_bytes()[start];
-        if first == b'\'' && let Some(length) = contraction(&text[second..], false) {
+        if first == b'\''
+            && let Some(length) = contraction(&text[second..], false)
+        {
             return second + length;
         }
         let (head, from) = if first == b' ' { self.at(text, second) } else { (kind, second) };

@@ -31,7 +31,12 @@ enum Found {
 
 impl PieceTable {
     /// Appends the ids of the piece `text[start..end]`; false if it is not known.
-    pub(crate) fn append(&self, text: &[u8], (start, end): (usize, usize), ids: &mut Vec<u32>) -> bool {
+    pub(crate) fn append(
+        &self,
+        text: &[u8],
+        (start, end): (usize, usize),
+        ids: &mut Vec<u32>,
+    ) -> bool {
         let found = if end - start <= SHORT_BYTES {
             self.short.get(&key(text, start, end))
         } else {
@@ -56,12 +61,11 @@ impl PieceTable {
         if self.short.len() + self.long.len() >= MOST_PIECES {
             *self = Self::default();
         }
-        let found = match ids {
-            [id] => Found::One(*id),
-            _ => {
-                self.ids.extend_from_slice(ids);
-                Found::Several((self.ids.len() - ids.len()) as u32, ids.len() as u32)
-            }
+        let found = if let [id] = ids {
+            Found::One(*id)
+        } else {
+            self.ids.extend_from_slice(ids);
+            Found::Several((self.ids.len() - ids.len()) as u32, ids.len() as u32)
         };
         if piece.len() <= SHORT_BYTES {
             self.short.insert(key(piece, 0, piece.len()), found);

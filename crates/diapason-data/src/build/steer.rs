@@ -7,13 +7,13 @@ use crate::synthetic::geometric_plus_poisson;
 use crate::table::Database;
 use crate::task::Part;
 use crate::{DataError, Length, Mode, Sampling};
-use diapason_flow::{Episode, Stream, Streams, in_order};
+use diapason_flow::{Episode, Stream, Streams, Turn, in_order};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use std::sync::Arc;
 
-/// Rows that are made into episodes at a time.
-const BATCH_ROWS: usize = 65_536;
+/// What a row in the making takes beside its texts, about.
+const ROW_BYTES: usize = 128;
 
 /// The rows of one episode to be.
 struct Plan {
@@ -43,7 +43,9 @@ impl Builder<'_> {
         let (variables, one_table) = (units.variables.clone(), units.one_table);
         let making = Making { builder: self, part, variables, one_table };
         let mut batch: Vec<Planned> = Vec::new();
-        let mut rows = 0;
+        // Rows stand in a batch, in its episodes, and in what is made of them.
+        let most_bytes = self.settings.limits.memory_bytes / 16;
+        let mut bytes = 0;
         let mut make = |batch: &mut Vec<Planned>| {
             let planned = std::mem::take(batch);
             let threads = self.settings.limits.threads;
@@ -57,7 +59,6 @@ impl Builder<'_> {
                 whole = Some(Arc::new(units.read(database, &head)?));
             }
             for mut plan in plans {
-                rows += plan.rows.len();
                 let unit = if let Some(whole) = &whole {
                     Arc::clone(whole)
                 } else {
@@ -65,9 +66,10 @@ impl Builder<'_> {
                     plan.rows = (0..places.len()).collect();
                     Arc::new(units.pick(database, &head, &places)?)
                 };
+                bytes += plan.rows.iter().map(|row| row_bytes(&unit.turns[*row])).sum::<usize>();
                 batch.push(Planned { unit, plan });
-                if rows >= BATCH_ROWS {
-                    rows = 0;
+                if bytes >= most_bytes {
+                    bytes = 0;
                     make(&mut batch)?;
                 }
             }
@@ -153,6 +155,11 @@ impl Builder<'_> {
             }
         }
     }
+}
+
+/// What a row takes in memory, about.
+fn row_bytes(turn: &Turn) -> usize {
+    ROW_BYTES + turn.output.len() + turn.input.as_ref().map_or(0, String::len)
 }
 
 /// What every episode of a part is made with.

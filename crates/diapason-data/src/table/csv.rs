@@ -27,12 +27,11 @@ pub(super) fn read(
     let mut positions: Vec<usize> = Vec::new();
     let mut record = ::csv::ByteRecord::new();
     for row in 1.. {
-        let more = reader.read_byte_record(&mut record).map_err(|problem| {
-            match problem.into_kind() {
+        let more =
+            reader.read_byte_record(&mut record).map_err(|problem| match problem.into_kind() {
                 ::csv::ErrorKind::Io(source) => input::io_error_at(&filler.path, row, source),
                 other => filler.row(row, format!("{other:?}"), "is it CSV at all?"),
-            }
-        })?;
+            })?;
         if !more {
             break;
         }

@@ -56,8 +56,8 @@ struct Loaded {
 }
 
 impl Database {
-    /// An empty database with our functions. It spills to temporary files when it grows beyond
-    /// `memory_bytes`.
+    /// An empty database with our functions. It takes at most some three quarters of
+    /// `memory_bytes`, and spills the rest to temporary files.
     pub(crate) fn open(
         streams: diapason_flow::Streams,
         memory_bytes: usize,
@@ -67,7 +67,8 @@ impl Database {
             // A private file that nobody recovers needs no journal.
             connection.execute_batch(&format!(
                 "pragma journal_mode = off; pragma synchronous = off; pragma cache_size = -{};",
-                memory_bytes / 1024
+                // Sorting takes as much memory again as this is allowed.
+                memory_bytes / 1024 * 3 / 8
             ))?;
             // Else SQLite takes the quoted name of a column that is not there for a text.
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;

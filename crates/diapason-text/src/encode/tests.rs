@@ -1,6 +1,6 @@
 //! The slow twin of the fast way is the crate's own: the same ids for every text.
 
-use super::{Encoder, Workspace};
+use super::{Encoder, PieceTable, Workspace};
 use crate::hostile;
 use crate::split::{GPT_2, ONE_DIGIT, OWN, THREE_DIGITS};
 use proptest::prelude::*;
@@ -11,16 +11,17 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 /// A byte-level BPE of a few merges, with content tokens that data can become.
-fn made(pre_tokenizer: Value, normalizer: Value, ignore_merges: bool) -> Value {
+fn made(pre_tokenizer: &Value, normalizer: &Value, ignore_merges: bool) -> Value {
     let mut vocabulary: Vec<String> =
-        crate::pieces::stand_ins().keys().map(|character| character.to_string()).collect();
+        crate::pieces::stand_ins().keys().map(ToString::to_string).collect();
     vocabulary.sort_unstable();
-    let merges: Vec<[&str; 2]> = "t h,th e,Ġ the,Ġ t,n a,na Ã,naÃ ¯,1 2,12 3,Ġ Ġ,ĠĠ Ġ,' s,Ċ Ċ,Ã ©,< |,\
+    let merges: Vec<[&str; 2]> =
+        "t h,th e,Ġ the,Ġ t,n a,na Ã,naÃ ¯,1 2,12 3,Ġ Ġ,ĠĠ Ġ,' s,Ċ Ċ,Ã ©,< |,\
          e Ì,eÌ ģ,! !,. .,.. .,ä ¸,ä¸ Ń,ð Ł,ðŁ ĳ,h e,e l,he l,hel l,l l,hell o,o l,m _,_ e"
-        .split(',')
-        .filter_map(|pair| pair.split_once(' '))
-        .map(|(left, right)| [left, right])
-        .collect();
+            .split(',')
+            .filter_map(|pair| pair.split_once(' '))
+            .map(|(left, right)| [left, right])
+            .collect();
     for [left, right] in &merges {
         let known = |part: &str| vocabulary.iter().any(|token| token == part);
         assert!(known(left) && known(right), "{left} {right}");
@@ -71,9 +72,9 @@ fn all_made() -> Vec<Value> {
     for (index, normalizer) in normalizers.iter().enumerate() {
         for (number, expression) in [THREE_DIGITS, ONE_DIGIT, GPT_2, OWN].into_iter().enumerate() {
             let whole = (index + number) % 2 == 0;
-            all.push(made(split(expression, whole), normalizer.clone(), whole));
+            all.push(made(&split(expression, whole), normalizer, whole));
         }
-        all.push(made(byte_level(true), normalizer.clone(), false));
+        all.push(made(&byte_level(true), normalizer, false));
     }
     all
 }
@@ -97,7 +98,7 @@ fn check(text: &str, workspace: &mut Workspace) {
     for encoder in ENCODERS.iter() {
         assert!(encoder.is_fast());
         // Pieces of another vocabulary would be found in a cache that two shared.
-        workspace.cache.pieces = Default::default();
+        workspace.cache.pieces = PieceTable::default();
         let (mut fast, mut again, mut slow) = (vec![7], vec![7], vec![7]);
         encoder.append(text, &mut workspace.cache, &mut fast).unwrap();
         encoder.append(text, &mut workspace.cache, &mut again).unwrap();
@@ -118,7 +119,8 @@ proptest! {
 #[test]
 fn very_long_words_and_runs_have_the_ids_that_the_crate_gives() {
     let mut workspace = Workspace::default();
-    for unit in ["a", " ", "\n", "the", "é", "e\u{301}", "7", "!", "\t", "中", "👍🏽", "<", "' "] {
+    for unit in ["a", " ", "\n", "the", "é", "e\u{301}", "7", "!", "\t", "中", "👍🏽", "<", "' "]
+    {
         check(&unit.repeat(3000), &mut workspace);
         check(&format!("x{} y", unit.repeat(1000)), &mut workspace);
     }
@@ -150,8 +152,9 @@ fn genuine_texts_have_the_ids_that_the_crate_gives() {
 
 #[test]
 fn one_cache_serves_a_tokenizer_and_itself_without_its_prefix() {
-    let with = Encoder::new(made(split(OWN, false), json!({"type": "Prepend", "prepend": " "}), true));
-    let without = Encoder::new(made(split(OWN, false), Value::Null, true));
+    let with =
+        Encoder::new(made(&split(OWN, false), &json!({"type": "Prepend", "prepend": " "}), true));
+    let without = Encoder::new(made(&split(OWN, false), &Value::Null, true));
     let mut workspace = Workspace::default();
     for _ in 0..2 {
         for encoder in [with.as_ref().unwrap(), without.as_ref().unwrap()] {
@@ -165,7 +168,7 @@ fn one_cache_serves_a_tokenizer_and_itself_without_its_prefix() {
 
 #[test]
 fn what_is_not_known_to_be_the_same_goes_the_way_of_the_crate() {
-    let known = || made(split(ONE_DIGIT, false), Value::Null, false);
+    let known = || made(&split(ONE_DIGIT, false), &Value::Null, false);
     let fast = |change: &dyn Fn(&mut Value)| {
         let mut tokenizer = known();
         change(&mut tokenizer);
