@@ -246,7 +246,7 @@ fn money_is_asked_for_first_and_two_judges_are_compared() {
         let lazy = json!({"reason": "it is first", "verdict": "first"});
         if quality(&about["first"]) == 8 { reply(lazy.to_string()) } else { fair(about, corrected) }
     });
-    let dear = judge.pairs(folder.path(), "out", &["--price", "10,30"]);
+    let dear = judge.pairs(folder.path(), "dear", &["--price", "10,30"]);
     assert_eq!(dear.status.code(), Some(1));
     let said = errors(&dear);
     assert!(said.contains("78 questions to ask") && said.contains("--yes"), "{said}");
@@ -385,8 +385,8 @@ fn classes_are_those_of_the_judge_and_no_pair_is_asked_about_twice() {
     assert!(printed.contains("distinct_5 3.00"), "{printed}");
     assert!(errors(&output).contains("at most 20 questions to ask"), "{}", errors(&output));
     let paid = judge.answers();
-    let again =
-        [&by[..], &["--judge-answers", &at(folder.path(), "judged/answers.jsonl")]].concat();
+    let kept = at(folder.path(), "judged/answers.jsonl");
+    let again = [&by[..], &["--judge-answers", &kept]].concat();
     succeeded(&run("again", &again));
     assert_eq!(judge.answers(), paid);
     let words = succeeded(&run("words", &["--draws", "5"]));
