@@ -241,7 +241,7 @@ fn a_killed_run_resumes_to_the_same_bytes_and_pays_for_no_answer_twice() {
 fn money_is_asked_for_first_and_two_judges_are_compared() {
     let folder = tempfile::tempdir().unwrap();
     answers(folder.path());
-    // Takes whatever stands first, and says so.
+    // Both names have one judge behind them, who is sure of the confusing pair in one order.
     let judge = Judge::calm(|about, corrected| {
         let lazy = json!({"reason": "it is first", "verdict": "first"});
         if quality(&about["first"]) == 8 { reply(lazy.to_string()) } else { fair(about, corrected) }
@@ -253,7 +253,7 @@ fn money_is_asked_for_first_and_two_judges_are_compared() {
     assert_eq!(judge.server.seen().len(), 0, "nothing was asked");
     let two = ["--judge-model", "lazy", "--price", "10,30", "--budget", "50"];
     let printed = succeeded(&judge.pairs(folder.path(), "out", &two));
-    assert!(printed.contains("fair and lazy agree on 100.0 % of 78 verdicts"), "{printed}");
+    assert!(printed.contains("fair and lazy agree on 100.0 % of 79 verdicts"), "{printed}");
     let results = json_in(folder.path(), "out/results.json");
     assert_eq!(results["agreement"][0]["kappa"], 1.0);
     assert_eq!(results["agreement"][0]["judges"], json!(["fair", "lazy"]));
