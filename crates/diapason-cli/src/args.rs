@@ -1,5 +1,6 @@
 //! The command line. Each verb's `--help` ends with an example.
 
+mod answers;
 mod bench;
 mod drawing;
 mod fetch;
@@ -10,12 +11,13 @@ mod model;
 mod suite;
 mod tagger;
 
+pub(crate) use answers::{AnswersVerb, CodeArgs, MeasureArgs};
 pub(crate) use bench::{BenchSampleArgs, BenchScoreArgs, BenchTrainArgs, BenchVerb, PackArgs};
 pub(crate) use drawing::DrawingArgs;
 pub(crate) use fetch::FetchArgs;
 pub(crate) use judge::{ClassesArgs, JudgeArgs, JudgeOutArgs, JudgeVerb, PairsArgs, ScoresArgs};
 pub(crate) use levers::LeverArgs;
-pub(crate) use mark::{AnnotateArgs, MarkArgs, MarkVerb, PredictArgs, TaxonomyArgs};
+pub(crate) use mark::{AnnotateArgs, FitTaggerArgs, MarkArgs, MarkVerb, PredictArgs, TaxonomyArgs};
 pub(crate) use model::{BlendArgs, ModelVerb};
 pub(crate) use suite::{SuiteSource, SuiteVerb};
 pub(crate) use tagger::{EndpointArgs, SpendingArgs, TaggerPlace};
@@ -68,6 +70,9 @@ pub(crate) enum Verb {
     /// Annotate a corpus with markers, count them, fit taggers
     #[command(after_help = "Example:\n  diapason mark corpus.jsonl --out marked.jsonl")]
     Mark(Box<MarkArgs>),
+    /// Measure a file of answers: programs run in a sandbox, languages, lengths
+    #[command(subcommand)]
+    Answers(AnswersVerb),
     /// Train one model of a recipe
     #[command(
         after_help = "Example:\n  diapason train recipes/quickstart.toml --model spectrum --out /tmp/run"
@@ -103,6 +108,17 @@ pub(crate) enum Verb {
     /// What this machine offers
     #[command(after_help = "Example:\n  diapason doctor")]
     Doctor(DoctorArgs),
+    /// What this binary starts itself with to run code of models away from everything
+    #[command(hide = true)]
+    Sandboxed(SandboxedArgs),
+}
+
+/// Arguments of `sandboxed`.
+#[derive(Debug, Args)]
+pub(crate) struct SandboxedArgs {
+    /// Inside already
+    #[arg(long)]
+    pub inside: bool,
 }
 
 /// Arguments of `quickstart`.
@@ -177,8 +193,8 @@ pub(crate) struct SampleArgs {
     /// The prompt.
     #[command(flatten)]
     pub prompt: PromptArgs,
-    /// JSON lines with `prompt` or `instruction`: each is the input of a prompt, and every draw is
-    /// written as a row with `prompt` and `completion`
+    /// JSON lines with `prompt` or `instruction`: each is the input of a prompt, `markers` of a row
+    /// are levers of its draws, and every draw is written as a row with `prompt` and `completion`
     #[arg(long, value_name = "FILE", conflicts_with = "inputs")]
     pub prompts: Option<PathBuf>,
     /// Levers.

@@ -71,11 +71,12 @@ pub(crate) struct Scheduler<'a> {
 impl<'a> Scheduler<'a> {
     /// Nothing in flight.
     pub(crate) fn new(model: &'a Model, device: &'a Device, settings: &EngineSettings) -> Self {
+        let (batch, packed) = (settings.max_batch_tokens.max(1), settings.packed_bytes);
         Scheduler {
             model,
             device,
             cache: Cache::new(&model.arch, settings.cache_tokens.max(1)),
-            workspace: Workspace::forward_only(&model.arch, settings.max_batch_tokens.max(1)),
+            workspace: Workspace::resident(model, device, batch, packed),
             chooser: Chooser::default(),
             ids: Vec::new(),
             reserved: 0,

@@ -1,8 +1,7 @@
 //! AdamW (Loshchilov & Hutter 2019): decoupled weight decay, on matrices only.
 
 use crate::kernels::{AdamWBuffers, AdamWConstants, adamw_update, square_sum};
-use crate::{Device, TensorSpec};
-use std::ops::Range;
+use crate::{Device, Learning, TensorSpec};
 
 /// Constants of the optimiser.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -34,8 +33,8 @@ pub struct AdamW {
     pub second: Vec<f32>,
     /// Steps done.
     pub step: u64,
-    /// Tensors, by their ranges, that decay does not reach. With gradients of zero they stay.
-    pub frozen: Vec<Range<usize>>,
+    /// What learns; the rest of the weights and of the moments is neither read nor written.
+    pub learning: Learning,
 }
 
 impl AdamW {
@@ -46,7 +45,7 @@ impl AdamW {
             first: vec![0.0; len],
             second: vec![0.0; len],
             step: 0,
-            frozen: Vec::new(),
+            learning: Learning::all(),
         }
     }
 
@@ -79,13 +78,14 @@ impl AdamW {
             scale: gradient_scale,
         };
         let kept = 1.0 - learning_rate * weight_decay;
-        let frozen = &self.frozen;
+        let learning = &self.learning;
         let buffers =
             AdamWBuffers { weights, gradients, first: &mut self.first, second: &mut self.second };
         adamw_update(device, buffers, constants, |at| {
             let tensor = &tensors[tensors.partition_point(|tensor| tensor.range.end <= at)];
-            let decays = tensor.decays() && !frozen.contains(&tensor.range);
-            (tensor.range.end, if decays { kept } else { 1.0 })
+            let (end, learns) = learning.stretch(at);
+            let keep = if tensor.decays() { kept } else { 1.0 };
+            (tensor.range.end.min(end), learns.then_some(keep))
         });
     }
 }

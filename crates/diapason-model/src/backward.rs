@@ -5,63 +5,14 @@
 
 use crate::forward::{chunks, matrix};
 use crate::kernels::{
-    Attended, Heads, NormGradients, View, add_row_sums, add_rows_to_table, attend_backward,
+    Attended, Heads, NormGradients, add_row_sums, add_rows_to_table, attend_backward,
     cross_entropy, gated_backward, norm, norm_backward, norm_heads_backward, product, scale,
 };
+use crate::learning::{Gradients, Place};
 use crate::lora::{Linear, Site, gate_columns, head_columns};
 use crate::workspace::{Backward, Branch, Forward, Head, Input, LayerBuffers, Saved};
 use crate::{Device, Model};
 use std::ops::Range;
-
-/// Gradients of what trains, in its layout: of all weights, or of an adapter over a frozen base,
-/// whose own gradients are then not computed.
-pub(crate) struct Gradients<'a> {
-    values: &'a mut [f32],
-    /// Where gradients of norms go that nobody wants; `None` if the base trains.
-    unwanted: Option<Vec<f32>>,
-}
-
-impl<'a> Gradients<'a> {
-    pub(crate) fn of(model: &Model, values: &'a mut [f32]) -> Self {
-        let widest = model.arch.width.max(2 * model.arch.head_width);
-        let unwanted = (!model.adapters.is_empty()).then(|| vec![0.0; widest]);
-        Gradients { values, unwanted }
-    }
-
-    /// The gradient of a weight of the base, if that trains.
-    fn base(&mut self, range: &Range<usize>) -> Option<&mut [f32]> {
-        self.unwanted.is_none().then(|| &mut self.values[range.clone()])
-    }
-
-    /// Adds `a · b` to the gradient of a weight of the base.
-    fn product(&mut self, device: &Device, range: &Range<usize>, a: View<'_>, b: View<'_>) {
-        if let Some(target) = self.base(range) {
-            product(device, target, a, b, true);
-        }
-    }
-
-    /// The gradient of the weight of a norm.
-    fn norm(&mut self, range: &Range<usize>) -> &mut [f32] {
-        match &mut self.unwanted {
-            Some(unwanted) => &mut unwanted[..range.len()],
-            None => &mut self.values[range.clone()],
-        }
-    }
-
-    /// The gradients of the norms of queries and of keys.
-    fn head_norms(&mut self, ranges: &[Range<usize>; 2]) -> [&mut [f32]; 2] {
-        match &mut self.unwanted {
-            Some(unwanted) => {
-                let (queries, rest) = unwanted.split_at_mut(ranges[0].len());
-                [queries, &mut rest[..ranges[1].len()]]
-            }
-            None => self
-                .values
-                .get_disjoint_mut(ranges.clone())
-                .expect("tensors of a layout do not overlap"),
-        }
-    }
-}
 
 impl Model {
     /// Losses of all targets into `head.nats`, gradients of the head into `gradients`, and the
@@ -74,26 +25,43 @@ impl Model {
         scale: f32,
         gradients: &mut Gradients<'_>,
     ) {
-        let (d, v) = (self.arch.width, self.arch.vocabulary);
-        let (count, range) = (head.targets.len(), self.layout.head.clone());
-        let Head { rows, targets, nats, gathered, inverse, logits, chunk } = head;
-        for part in chunks(count, *chunk) {
-            let normed = (&forward.normed[..], &mut forward.lora);
+        let (d, v, layers) = (self.arch.width, self.arch.vocabulary, self.arch.layers);
+        let range = self.layout.head.clone();
+        let Head { rows, targets, nats, logits, chunk, .. } = &mut *head;
+        for part in chunks(targets.len(), *chunk) {
+            let normed = forward.for_head();
             let logits = self.logits_of(device, normed, (rows, &part), logits);
             let (losses, targets) = (&mut nats[part.clone()], &targets[part.clone()]);
             cross_entropy(device, losses, logits, targets, Some(scale));
             let d_logits = matrix(logits, part.len(), v);
             let elements = part.start * d..part.end * d;
-            let weight = matrix(&self.weights[range.clone()], v, d);
-            let d_normed = &mut backward.normed[elements.clone()];
-            product(device, d_normed, d_logits, weight, false);
-            let normed = matrix(&forward.normed[elements], part.len(), d);
-            gradients.product(device, &range, d_logits.transposed(), normed);
             let (site, lora) = (Site::Head, &mut forward.lora);
-            self.adapt_input_backward(device, site, (d_logits, part.start), d_normed, lora);
+            if gradients.passes(Place::head(layers)) {
+                let weight = matrix(&self.weights[range.clone()], v, d);
+                let d_normed = &mut backward.normed[elements.clone()];
+                product(device, d_normed, d_logits, weight, false);
+                self.adapt_input_backward(device, site, (d_logits, part.start), d_normed, lora);
+            }
+            let normed = matrix(&forward.normed[elements], part.len(), d);
+            gradients.product(device, &range, d_logits, normed);
             let both = (normed, d_logits, part.start);
-            self.adapt_weights_backward(device, site, both, gradients.values, lora);
+            self.adapt_weights_backward(device, site, both, gradients, lora);
         }
+        if gradients.passes(Place::head(layers)) {
+            self.final_norm_backward(device, (input.ids.len(), head), backward, gradients);
+        }
+    }
+
+    /// Takes the gradient of the normed rows of the head to `backward.residual`.
+    fn final_norm_backward(
+        &self,
+        device: &Device,
+        (n, head): (usize, &Head),
+        backward: &mut Backward,
+        gradients: &mut Gradients<'_>,
+    ) {
+        let Head { rows, gathered, inverse, .. } = head;
+        let (d, count) = (self.arch.width, rows.len());
         let d_gathered = &mut backward.gathered[..count * d];
         d_gathered.fill(0.0);
         let norm_range = self.layout.final_norm.clone();
@@ -106,7 +74,7 @@ impl Model {
         let d_normed = &backward.normed[..count * d];
         let weight = self.norm_weight(&norm_range);
         norm_backward(device, into, d_normed, gathered, inverse, weight);
-        let d_residual = &mut backward.residual[..input.ids.len() * d];
+        let d_residual = &mut backward.residual[..n * d];
         d_residual.fill(0.0);
         for (row, values) in rows.iter().zip(backward.gathered.chunks_exact(d)) {
             let start = *row as usize * d;
@@ -125,19 +93,27 @@ impl Model {
     ) {
         let (n, d) = (input.ids.len(), self.arch.width);
         for layer in (0..self.arch.layers).rev() {
-            self.mlp_backward(device, (layer, n), forward.layer(layer), backward, gradients);
-            let buffers = forward.layer(layer);
-            self.attention_backward(device, (layer, input), buffers, backward, gradients);
+            if gradients.reaches(Place::mlp(layer)) {
+                self.mlp_backward(device, (layer, n), forward.layer(layer), backward, gradients);
+            }
+            if gradients.reaches(Place::attention(layer)) {
+                let buffers = forward.layer(layer);
+                self.attention_backward(device, (layer, input), buffers, backward, gradients);
+            }
+        }
+        if !gradients.reaches(Place::EMBEDDING) {
+            return;
         }
         let d_stream = &mut backward.residual[..n * d];
         if let Some(factor) = self.arch.variant.embedding_scale {
             scale(device, d_stream, factor);
         }
-        if let Some(table) = gradients.base(&self.layout.embed) {
+        if gradients.base_learns(&self.layout.embed) {
+            let table = gradients.base(self.layout.embed.clone());
             add_rows_to_table(device, table, d_stream, &input.ids, d);
         }
         let (d_stream, lora) = (matrix(d_stream, n, d), &mut forward.lora);
-        self.adapt_embeddings_backward(device, &input.ids, d_stream, gradients.values, lora);
+        self.adapt_embeddings_backward(device, &input.ids, d_stream, gradients, lora);
     }
 
     /// The gradient of what a branch added before its norm, if it has one: that of the residual
@@ -186,24 +162,30 @@ impl Model {
         self.adapt_input_backward(device, down_site, (d_output, 0), hidden, lora);
         gated_backward(device, gate_up, hidden, m, self.arch.variant.activation);
         let hidden = matrix(hidden, n, m);
-        gradients.product(device, &ranges.down, d_output.transposed(), hidden);
+        gradients.product(device, &ranges.down, d_output, hidden);
         let both = (hidden, d_output, 0);
-        self.adapt_weights_backward(device, down_site, both, gradients.values, lora);
+        self.adapt_weights_backward(device, down_site, both, gradients, lora);
         let d_gate_up = matrix(gate_up, n, 2 * m);
         let weight = self.norm_weight(&ranges.middle_norm);
         let (normed, middle) = (&mut normed[..n * d], &saved.middle[..n * d]);
         let inverse = &mut saved.middle_inverse[..n];
         norm(device, normed, inverse, middle, weight);
         let normed = matrix(normed, n, d);
-        gradients.product(device, &ranges.gate_up, d_gate_up.transposed(), normed);
+        gradients.product(device, &ranges.gate_up, d_gate_up, normed);
+        for (linear, columns) in gate_columns(m) {
+            let both = (normed, d_gate_up.part(0..n, columns), 0);
+            let site = Site::Layer(layer, linear);
+            self.adapt_weights_backward(device, site, both, gradients, lora);
+        }
+        if !gradients.enters(Place::mlp(layer), &ranges.middle_norm) {
+            return;
+        }
         let matrix_weight = matrix(&self.weights[ranges.gate_up.clone()], 2 * m, d);
         let d_normed = &mut d_normed[..n * d];
         product(device, d_normed, d_gate_up, matrix_weight, false);
         for (linear, columns) in gate_columns(m) {
             let (site, d_out) = (Site::Layer(layer, linear), d_gate_up.part(0..n, columns));
             self.adapt_input_backward(device, site, (d_out, 0), d_normed, lora);
-            let both = (normed, d_out, 0);
-            self.adapt_weights_backward(device, site, both, gradients.values, lora);
         }
         let w = gradients.norm(&ranges.middle_norm);
         let into = NormGradients { x: &mut residual[..n * d], w, partial };
@@ -229,14 +211,14 @@ impl Model {
         let d_branch = matrix(d_branch, n, d);
         let attended = &saved.attended[..n * out];
         let into_o = matrix(attended, n, out);
-        gradients.product(device, &ranges.o, d_branch.transposed(), into_o);
+        gradients.product(device, &ranges.o, d_branch, into_o);
         let d_attended = &mut backward.attended[..n * out];
         let o = matrix(&self.weights[ranges.o.clone()], d, out);
         product(device, d_attended, d_branch, o, false);
         let site = Site::Layer(layer, Linear::O);
         self.adapt_input_backward(device, site, (d_branch, 0), d_attended, lora);
         let both = (into_o, d_branch, 0);
-        self.adapt_weights_backward(device, site, both, gradients.values, lora);
+        self.adapt_weights_backward(device, site, both, gradients, lora);
         let given = Attended {
             qkv: &saved.qkv[..n * row],
             out: attended,
@@ -252,15 +234,21 @@ impl Model {
         norm(device, normed, inverse, x, weight);
         let d_qkv = matrix(d_qkv, n, row);
         let normed = matrix(normed, n, d);
-        gradients.product(device, &ranges.qkv, d_qkv.transposed(), normed);
+        gradients.product(device, &ranges.qkv, d_qkv, normed);
+        for (linear, columns) in head_columns(heads) {
+            let both = (normed, d_qkv.part(0..n, columns), 0);
+            let site = Site::Layer(layer, linear);
+            self.adapt_weights_backward(device, site, both, gradients, lora);
+        }
+        if !gradients.enters(Place::attention(layer), &ranges.input_norm) {
+            return;
+        }
         let d_normed = &mut backward.normed[..n * d];
         let qkv_weight = matrix(&self.weights[ranges.qkv.clone()], row, d);
         product(device, d_normed, d_qkv, qkv_weight, false);
         for (linear, columns) in head_columns(heads) {
             let (site, d_out) = (Site::Layer(layer, linear), d_qkv.part(0..n, columns));
             self.adapt_input_backward(device, site, (d_out, 0), d_normed, lora);
-            let both = (normed, d_out, 0);
-            self.adapt_weights_backward(device, site, both, gradients.values, lora);
         }
         let w = gradients.norm(&ranges.input_norm);
         let into = NormGradients { x: &mut residual[..n * d], w, partial };
@@ -286,9 +274,12 @@ impl Model {
             let d_weights = gradients.head_norms(norms);
             norm_heads_backward(device, heads, d_qkv, raw, weights, (d_weights, partial));
         }
-        let bias = ranges.qkv_bias.as_ref().and_then(|bias| gradients.base(bias));
-        if let Some(bias) = bias {
-            add_row_sums(device, bias, d_qkv);
+        let n = input.ids.len();
+        let d_qkv = matrix(d_qkv, n, heads.row_width());
+        let Some(bias) = &ranges.qkv_bias else { return };
+        for part in gradients.base_parts(bias) {
+            let columns = part.start - bias.start..part.end - bias.start;
+            add_row_sums(device, gradients.base(part), d_qkv.part(0..n, columns));
         }
     }
 }

@@ -254,7 +254,7 @@ impl Model {
             head.rows.extend(rows.by_ref().take(head.inverse.len()));
             self.gather_head(device, forward, head);
             for part in chunks(head.rows.len(), head.chunk) {
-                let normed = (&forward.normed[..], &mut forward.lora);
+                let normed = forward.for_head();
                 let gathered = (&head.rows[..], &part);
                 let logits = self.logits_of(device, normed, gathered, &mut head.logits);
                 for (index, logits) in part.zip(logits.chunks_exact(self.arch.vocabulary)) {

@@ -2,12 +2,16 @@
 
 use crate::kernels::{
     Heads, NormWeight, RawHeads, Target, View, add, cross_entropy, gated, gather_rows, norm,
-    norm_heads, product, repeat_row, scale,
+    norm_heads, product, product_packed, repeat_row, scale,
 };
 use crate::lora::{Entering, Linear, Lora, Site};
+use crate::resident::Resident;
 use crate::workspace::{Branch, Forward, Head, LayerBuffers, Saved};
 use crate::{Device, Model};
 use std::ops::Range;
+
+/// Where a matrix lies in the weights, and the copies that there are.
+type Matrix<'a> = (&'a Range<usize>, Option<&'a Resident>);
 
 /// A `[rows, columns]` matrix at the front of a buffer.
 pub(crate) fn matrix(data: &[f32], rows: usize, columns: usize) -> View<'_> {
@@ -45,13 +49,10 @@ impl Model {
         buffers: LayerBuffers<'_>,
         attention: &mut impl FnMut(usize, &mut Saved),
     ) {
-        let LayerBuffers { input, output, saved, normed, hidden, lora } = buffers;
+        let LayerBuffers { input, output, saved, normed, hidden, lora, resident } = buffers;
         let (d, m, heads) = (self.arch.width, self.arch.mlp_width, Heads::of(&self.arch, layer));
         let (row, out) = (heads.row_width(), heads.out_width());
         let ranges = &self.layout.layers[layer];
-        let across = |range: &Range<usize>, rows, columns| {
-            matrix(&self.weights[range.clone()], rows, columns).transposed()
-        };
         let (input, output, normed) = (&input[..n * d], &mut output[..n * d], &mut normed[..n * d]);
         let weight = self.norm_weight(&ranges.input_norm);
         norm(device, normed, &mut saved.input_inverse[..n], input, weight);
@@ -60,7 +61,8 @@ impl Model {
             repeat_row(device, qkv, &self.weights[bias.clone()]);
         }
         let biased = ranges.qkv_bias.is_some();
-        product(device, qkv, matrix(normed, n, d), across(&ranges.qkv, row, d), biased);
+        let weight = (&ranges.qkv, resident);
+        self.linear(device, qkv, matrix(normed, n, d), weight, biased);
         self.adapt_heads(device, layer, matrix(normed, n, d), qkv, lora);
         if let Some(norms) = &ranges.head_norms {
             let raw = RawHeads { values: &mut saved.raw_heads, inverse: &mut saved.head_inverse };
@@ -68,21 +70,39 @@ impl Model {
         }
         attention(layer, saved);
         let middle = &mut saved.middle[..n * d];
-        let added = (matrix(&saved.attended, n, out), across(&ranges.o, d, out));
+        let added = (matrix(&saved.attended, n, out), (&ranges.o, resident));
         let branch = (ranges.attention_norm.as_ref(), &mut saved.attention_branch);
         let adapted = (Site::Layer(layer, Linear::O), &mut *lora);
         self.add_branch(device, middle, input, added, branch, adapted);
         let weight = self.norm_weight(&ranges.middle_norm);
         norm(device, normed, &mut saved.middle_inverse[..n], middle, weight);
         let gate_up = &mut saved.gate_up[..n * 2 * m];
-        product(device, gate_up, matrix(normed, n, d), across(&ranges.gate_up, 2 * m, d), false);
+        let weight = (&ranges.gate_up, resident);
+        self.linear(device, gate_up, matrix(normed, n, d), weight, false);
         self.adapt_gates(device, layer, matrix(normed, n, d), gate_up, lora);
         let hidden = &mut hidden[..n * m];
         gated(device, hidden, gate_up, m, self.arch.variant.activation);
-        let added = (matrix(hidden, n, m), across(&ranges.down, d, m));
+        let added = (matrix(hidden, n, m), (&ranges.down, resident));
         let branch = (ranges.mlp_norm.as_ref(), &mut saved.mlp_branch);
         let adapted = (Site::Layer(layer, Linear::Down), lora);
         self.add_branch(device, output, middle, added, branch, adapted);
+    }
+
+    /// `out (+)= x · Wᵀ`, of the copy of W if it has one.
+    fn linear(
+        &self,
+        device: &Device,
+        out: &mut [f32],
+        x: View<'_>,
+        (range, resident): Matrix<'_>,
+        accumulate: bool,
+    ) {
+        if let Some(packed) = resident.and_then(|copies| copies.get(range)) {
+            return product_packed(device, out, x, packed, accumulate);
+        }
+        let (rows, columns) = (range.len() / x.columns(), x.columns());
+        let weight = matrix(&self.weights[range.clone()], rows, columns).transposed();
+        product(device, out, x, weight, accumulate);
     }
 
     /// `to = from + rows · weight`, what is added being normed first where the family does so.
@@ -91,18 +111,18 @@ impl Model {
         device: &Device,
         to: &mut [f32],
         from: &[f32],
-        (rows, weight): (View<'_>, View<'_>),
+        (rows, weight): (View<'_>, Matrix<'_>),
         (normed_by, branch): (Option<&Range<usize>>, &mut Branch),
         (site, lora): (Site, &mut Lora),
     ) {
         let (columns, entering) = (0..self.arch.width, Entering::all(rows));
         let Some(range) = normed_by else {
             to.copy_from_slice(from);
-            product(device, to, rows, weight, true);
+            self.linear(device, to, rows, weight, true);
             return self.adapt(device, site, entering, (to, columns), lora);
         };
         let (raw, inverse) = (&mut branch.raw[..to.len()], &mut branch.inverse[..rows.rows()]);
-        product(device, raw, rows, weight, false);
+        self.linear(device, raw, rows, weight, false);
         self.adapt(device, site, entering, (raw, columns), lora);
         norm(device, to, inverse, raw, self.norm_weight(range));
         add(device, to, from);
@@ -131,15 +151,14 @@ impl Model {
     pub(crate) fn logits_of<'a>(
         &self,
         device: &Device,
-        (normed, lora): (&[f32], &mut Lora),
+        (normed, lora, resident): (&[f32], &mut Lora, Option<&Resident>),
         (gathered, rows): (&[u32], &Range<usize>),
         logits: &'a mut [f32],
     ) -> &'a mut [f32] {
         let (d, v) = (self.arch.width, self.arch.vocabulary);
         let logits = &mut logits[..rows.len() * v];
-        let weight = matrix(&self.weights[self.layout.head.clone()], v, d).transposed();
         let normed = matrix(&normed[rows.start * d..], rows.len(), d);
-        product(device, logits, normed, weight, false);
+        self.linear(device, logits, normed, (&self.layout.head, resident), false);
         let gathered = Some(&gathered[rows.clone()]);
         let entering = Entering { x: normed, gathered, first: rows.start };
         self.adapt(device, Site::Head, entering, (logits, 0..v), lora);
@@ -150,7 +169,7 @@ impl Model {
     pub(crate) fn losses(&self, device: &Device, forward: &mut Forward, head: &mut Head) {
         let Head { rows: gathered, targets, nats, logits, chunk, .. } = head;
         for rows in chunks(targets.len(), *chunk) {
-            let normed = (&forward.normed[..], &mut forward.lora);
+            let normed = forward.for_head();
             let logits = self.logits_of(device, normed, (gathered, &rows), logits);
             let targets: &[Target] = &targets[rows.clone()];
             cross_entropy(device, &mut nats[rows], logits, targets, None);

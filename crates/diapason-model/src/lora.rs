@@ -224,6 +224,11 @@ impl Adapter {
         Adapter { settings, tensors, weights: vec![0.0; len], pairs }
     }
 
+    /// Every module that is adapted, with its A and B.
+    pub(crate) fn sites(&self) -> impl Iterator<Item = (Site, &Pair)> {
+        self.pairs.iter().map(|(site, pair)| (*site, pair))
+    }
+
     /// A and B of a module, if it is adapted.
     pub(crate) fn pair(&self, site: Site) -> Option<&Pair> {
         self.pairs.get(&site)

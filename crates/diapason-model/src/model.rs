@@ -1,7 +1,7 @@
 //! A model: its shape, its weights, and what can be asked of it.
 
-use crate::backward::Gradients;
 use crate::kernels::{Heads, attend};
+use crate::learning::Gradients;
 use crate::workspace::Workspace;
 use crate::{Adapter, Arch, Device, Layout, ModelError};
 use diapason_flow::Pack;
@@ -43,11 +43,12 @@ impl Model {
 
     /// Forward and backward over a pack. Adds `scale · d(nats)/d(weights)` to `gradients`, which
     /// has the length and layout of [`Model::trained`]: the weights, or those of the first adapter
-    /// over a base that stays as it is. The adapter's dropout is that of
-    /// [`Workspace::drop_out`].
+    /// over a base that stays as it is. Gradients of what does not learn
+    /// ([`Workspace::learning`]) are not computed, and nothing is added in their place. The
+    /// adapter's dropout is that of [`Workspace::drop_out`].
     ///
     /// # Errors
-    /// If the pack does not fit the model or the workspace, and [`ModelError::NonFinite`] if the
+    /// If the pack or what learns does not fit the model or the workspace, and [`ModelError::NonFinite`] if the
     /// loss is not a number; the gradients are then of no use.
     pub fn loss_and_gradients(
         &self,
@@ -60,8 +61,9 @@ impl Model {
         // Taken at once: whatever is asked next, training or not, begins without it.
         let dropout = workspace.forward.lora.dropout.take();
         check_len("gradients", self.trained().1.len(), gradients.len())?;
-        if workspace.backward.is_none() {
-            return Err(ModelError::ForwardOnly);
+        let Some(backward) = &workspace.backward else { return Err(ModelError::ForwardOnly) };
+        if self.lowest(&backward.learning).layer() < workspace.forward.first_kept() {
+            return Err(ModelError::Foreign { what: "workspace" });
         }
         self.take_in(pack, true, workspace)?;
         if workspace.head.targets.is_empty() {
@@ -74,7 +76,8 @@ impl Model {
                 return;
             };
             self.gather_head(device, forward, head);
-            let mut gradients = Gradients::of(self, gradients);
+            let learning = backward.learning.clone();
+            let mut gradients = Gradients::of(self, &learning, gradients);
             self.head_backward(device, (input, forward, head), backward, scale, &mut gradients);
             self.layers_backward(device, input, forward, backward, &mut gradients);
         });
@@ -150,7 +153,8 @@ impl Model {
 
     pub(crate) fn check(&self, workspace: &Workspace) -> Result<(), ModelError> {
         check_len("weights", self.layout.len, self.weights.len())?;
-        if *workspace.arch() == self.arch {
+        let copies = workspace.forward.resident.as_ref();
+        if *workspace.arch() == self.arch && copies.is_none_or(|copies| copies.is_of(self)) {
             Ok(())
         } else {
             Err(ModelError::Foreign { what: "workspace" })

@@ -2,7 +2,8 @@
 
 use crate::kernels::{Heads, Ropes, Sight, Target, head_norm_partial_len, norm_partial_len};
 use crate::lora::{Dropout, Lora};
-use crate::{Arch, ModelError};
+use crate::resident::Resident;
+use crate::{Arch, Device, Learning, Model, ModelError};
 use diapason_flow::Pack;
 use std::ops::Range;
 
@@ -35,8 +36,11 @@ pub(crate) struct Input {
 
 /// Activations. Those that the backward pass reads exist once a layer, else once.
 pub(crate) struct Forward {
-    /// Residual stream before each layer and after the last, `[N, D]`; used in turn.
+    /// The first layer that the backward pass reaches: those before it share its buffers.
+    first_kept: usize,
+    /// Residual stream before each layer that is kept and after the last, `[N, D]`.
     residual: Vec<Vec<f32>>,
+    /// One a layer that is kept.
     saved: Vec<Saved>,
     /// `[N, D]`
     pub normed: Vec<f32>,
@@ -44,6 +48,8 @@ pub(crate) struct Forward {
     pub hidden: Vec<f32>,
     /// Which rows use which adapters.
     pub lora: Lora,
+    /// Packed copies of matrices, where the model is asked often.
+    pub resident: Option<Resident>,
 }
 
 /// What a layer leaves for its backward pass.
@@ -101,6 +107,8 @@ pub(crate) struct Head {
 
 /// Gradients of activations.
 pub(crate) struct Backward {
+    /// What learns.
+    pub learning: Learning,
     /// `[N, D]`
     pub residual: Vec<f32>,
     /// Gradient of a branch before its norm, `[N, D]`; empty where branches have none.
@@ -118,14 +126,26 @@ pub(crate) struct Backward {
 }
 
 impl Workspace {
-    /// Room for [`crate::Model::loss_and_gradients`] on packs of at most `max_tokens` tokens, and
-    /// for everything that [`Workspace::forward_only`] serves.
+    /// Room for [`Model::loss_and_gradients`] on packs of at most `max_tokens` tokens, whatever
+    /// learns, and for everything that [`Workspace::forward_only`] serves.
     pub fn new(arch: &Arch, max_tokens: usize) -> Self {
+        Self::above(arch, 0, Learning::all(), max_tokens)
+    }
+
+    /// The same where only a part of [`Model::trained`] learns. Other gradients are not computed,
+    /// and layers before all that learns take no memory of their own.
+    pub fn learning(model: &Model, learning: Learning, max_tokens: usize) -> Self {
+        let first = model.lowest(&learning).layer();
+        Self::above(&model.arch, first, learning, max_tokens)
+    }
+
+    fn above(arch: &Arch, first_kept: usize, learning: Learning, max_tokens: usize) -> Self {
         let (d, heads) = (arch.width, Heads::of(arch, 0));
         let partial =
             norm_partial_len(max_tokens, d).max(head_norm_partial_len(max_tokens, arch.head_width));
         let branch = if arch.variant.branch_norms { max_tokens * d } else { 0 };
         let backward = Backward {
+            learning,
             residual: vec![0.0; max_tokens * d],
             branch: vec![0.0; branch],
             normed: vec![0.0; max_tokens * d],
@@ -134,16 +154,36 @@ impl Workspace {
             attended: vec![0.0; max_tokens * heads.out_width()],
             partial: vec![0.0; partial],
         };
-        Workspace { backward: Some(backward), ..Self::with_layers(arch, max_tokens, arch.layers) }
+        let first_kept = first_kept.min(arch.layers - 1);
+        Workspace { backward: Some(backward), ..Self::with_layers(arch, max_tokens, first_kept) }
     }
 
     /// Room for forward passes over at most `max_tokens` tokens a call: a fraction of the memory.
     pub fn forward_only(arch: &Arch, max_tokens: usize) -> Self {
-        Self::with_layers(arch, max_tokens, 1)
+        Self::with_layers(arch, max_tokens, arch.layers - 1)
     }
 
-    fn with_layers(arch: &Arch, max_tokens: usize, layers: usize) -> Self {
-        let d = arch.width;
+    /// The same for a model that is asked often and stays as it is: with packed copies of as many
+    /// of its matrices as fit in `packed_bytes` (all take about as much as the weights), which
+    /// saves packing them in every call and changes no bit. Other models are refused.
+    pub fn resident(
+        model: &Model,
+        device: &Device,
+        max_tokens: usize,
+        packed_bytes: usize,
+    ) -> Self {
+        let mut workspace = Self::forward_only(&model.arch, max_tokens);
+        workspace.forward.resident = Some(Resident::of(model, device, packed_bytes));
+        workspace
+    }
+
+    /// Bytes of packed copies.
+    pub fn packed_bytes(&self) -> usize {
+        self.forward.resident.as_ref().map_or(0, Resident::bytes)
+    }
+
+    fn with_layers(arch: &Arch, max_tokens: usize, first_kept: usize) -> Self {
+        let (d, layers) = (arch.width, arch.layers - first_kept);
         let chunk = (LOGITS / arch.vocabulary).clamp(1, max_tokens.max(1));
         Workspace {
             arch: arch.clone(),
@@ -156,11 +196,13 @@ impl Workspace {
                 ropes: Ropes::new(arch, max_tokens.min(arch.context)),
             },
             forward: Forward {
+                first_kept,
                 residual: (0..=layers).map(|_| vec![0.0; max_tokens * d]).collect(),
                 saved: (0..layers).map(|_| Saved::new(arch, max_tokens)).collect(),
                 normed: vec![0.0; max_tokens * d],
                 hidden: vec![0.0; max_tokens * arch.mlp_width],
                 lora: Lora::default(),
+                resident: None,
             },
             head: Head {
                 rows: Vec::with_capacity(max_tokens),
@@ -176,7 +218,7 @@ impl Workspace {
     }
 
     /// Drops a share of what enters the adapter in the next
-    /// [`crate::Model::loss_and_gradients`], by masks that depend on the seed alone.
+    /// [`Model::loss_and_gradients`], by masks that depend on the seed alone.
     pub fn drop_out(&mut self, seed: u64, share: f32) {
         self.forward.lora.dropout = (share > 0.0).then_some(Dropout { seed, share });
     }
@@ -265,24 +307,40 @@ pub(crate) struct LayerBuffers<'a> {
     pub normed: &'a mut [f32],
     pub hidden: &'a mut [f32],
     pub lora: &'a mut Lora,
+    pub resident: Option<&'a Resident>,
 }
 
 impl Forward {
+    /// The first layer whose activations are kept for the backward pass.
+    pub(crate) fn first_kept(&self) -> usize {
+        self.first_kept
+    }
+
+    /// The buffer of the residual stream before a layer: before those that are kept, two in turn.
+    fn place(&self, layer: usize) -> usize {
+        layer.checked_sub(self.first_kept).unwrap_or((self.first_kept - layer) % 2)
+    }
+
     /// The residual stream before a layer.
     pub(crate) fn residual(&mut self, layer: usize) -> &mut [f32] {
-        let count = self.residual.len();
-        &mut self.residual[layer % count]
+        let place = self.place(layer);
+        &mut self.residual[place]
     }
 
     /// The buffers of the first layer, its input to be filled.
     pub(crate) fn first(&mut self) -> (&mut [f32], &mut Lora) {
-        (&mut self.residual[0], &mut self.lora)
+        let place = self.place(0);
+        (&mut self.residual[place], &mut self.lora)
+    }
+
+    /// The normed rows of the head, and what their product needs.
+    pub(crate) fn for_head(&mut self) -> (&[f32], &mut Lora, Option<&Resident>) {
+        (&self.normed, &mut self.lora, self.resident.as_ref())
     }
 
     /// The buffers of a layer.
     pub(crate) fn layer(&mut self, layer: usize) -> LayerBuffers<'_> {
-        let (count, saved) = (self.residual.len(), self.saved.len());
-        let places = [layer % count, (layer + 1) % count];
+        let places = [self.place(layer), self.place(layer + 1)];
         let [input, output] = self
             .residual
             .get_disjoint_mut(places)
@@ -290,10 +348,11 @@ impl Forward {
         LayerBuffers {
             input,
             output,
-            saved: &mut self.saved[layer % saved],
+            saved: &mut self.saved[layer.saturating_sub(self.first_kept)],
             normed: &mut self.normed,
             hidden: &mut self.hidden,
             lora: &mut self.lora,
+            resident: self.resident.as_ref(),
         }
     }
 }

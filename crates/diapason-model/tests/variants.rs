@@ -6,7 +6,8 @@ mod reference;
 
 use diapason_flow::{Pack, Streams};
 use diapason_model::{
-    Arch, Cache, Device, FAMILIES, Feed, Model, RopeScaling, Variant, Want, Window, Workspace,
+    Adapter, Arch, Cache, Device, FAMILIES, Feed, Learning, LoraSettings, Model, ModelError,
+    RopeScaling, Variant, Want, Window, Workspace,
 };
 use learning::{assert_gradients, assert_slopes, bits, ids, learn, model, pack, whole};
 
@@ -243,6 +244,97 @@ fn branches_learn_what_their_options_learn_apart() {
             let (again, more_threads) = learn(&model, &together, 3);
             assert_eq!(again.nats.to_bits(), loss.nats.to_bits());
             assert_eq!(bits(&more_threads), bits(&gradients));
+        }
+    }
+}
+
+/// Every way to leave something out that `freeze` has: whole kinds, layers from below, a part of a
+/// fused matrix, norms, all but one end of the decoder.
+#[test]
+fn what_learns_has_the_bits_of_the_full_backward_pass_and_nothing_else_is_touched() {
+    const UNTOUCHED: f32 = 7.0;
+    let sets: [&[&str]; 10] = [
+        &["embed_tokens", "mlp"],
+        &["embed_tokens", "layers.0."],
+        &["embed_tokens", "layers.0.self_attn", "layers.0.input_layernorm"],
+        &["k_proj", "up_proj"],
+        &["q_proj", "v_proj", "gate_proj", "k_norm"],
+        &["norm"],
+        &["embed_tokens", "layers.0.input_layernorm", "layers.0.mlp"],
+        &["embed_tokens", "layers."],
+        &["embed_tokens", "layers.", "model.norm"],
+        &[""],
+    ];
+    let untied = Arch { tied: false, ..arch("llama", None, RopeScaling::None) };
+    for arch in archs(3).into_iter().chain([untied]) {
+        let (model, pack) = (model(&arch), pack(&[61, 5, 20]));
+        let (loss, full) = learn(&model, &pack, 1);
+        for set in sets {
+            let tensors = &model.layout.tensors;
+            let stays = |name: &str| set.iter().any(|part| name.contains(part));
+            let learning = Learning::without(tensors, |tensor| stays(&tensor.name));
+            let mut workspace = Workspace::learning(&model, learning, pack.len());
+            let mut gradients = vec![0.0; full.len()];
+            for tensor in tensors.iter().filter(|tensor| stays(&tensor.name)) {
+                gradients[tensor.range.clone()].fill(UNTOUCHED);
+            }
+            let device = Device::cpu(2);
+            let found =
+                model.loss_and_gradients(&device, &pack, 1.0, &mut workspace, &mut gradients);
+            assert_eq!(found.unwrap().nats.to_bits(), loss.nats.to_bits());
+            for tensor in tensors {
+                let found = bits(&gradients[tensor.range.clone()]);
+                let expected = if stays(&tensor.name) {
+                    vec![UNTOUCHED.to_bits(); found.len()]
+                } else {
+                    bits(&full[tensor.range.clone()])
+                };
+                assert!(found == expected, "{} without {set:?} of {arch:?}", tensor.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_workspace_of_fewer_layers_than_learn_is_refused() {
+    let model = model(&arch("llama", None, RopeScaling::None));
+    let targets = vec!["layers.1.mlp.up_proj".to_owned()];
+    let settings = LoraSettings { targets, ..LoraSettings::default() };
+    let mut adapted = model.clone();
+    adapted.attach(Adapter::new(&model.arch, &settings, &Streams::new(1)).unwrap()).unwrap();
+    let mut workspace = Workspace::learning(&adapted, Learning::all(), 20);
+    let mut gradients = vec![0.0; model.weights.len()];
+    let (device, pack) = (Device::cpu(1), pack(&[9]));
+    let found = model.loss_and_gradients(&device, &pack, 1.0, &mut workspace, &mut gradients);
+    assert!(matches!(found, Err(ModelError::Foreign { what: "workspace" })));
+}
+
+#[test]
+fn packed_copies_change_no_bit_and_stay_in_their_budget() {
+    let ids = ids(70, 9);
+    for arch in archs(30) {
+        let model = model(&arch);
+        let expected = whole(&model, &ids);
+        let (device, mut all) = (Device::cpu(2), 0);
+        for budget in [usize::MAX, 0, 5000, 20_000] {
+            let mut workspace = Workspace::resident(&model, &device, 70, budget);
+            let bytes = workspace.packed_bytes();
+            all = all.max(bytes);
+            assert!(
+                bytes <= budget && (bytes > 0) == (budget > 0) && (bytes == all) == (budget > all)
+            );
+            let mut cache = Cache::new(&arch, 70);
+            let node = cache.branch(None).unwrap();
+            let mut found = Vec::new();
+            for part in [&ids[..64], &ids[64..65], &ids[65..]] {
+                let feed = [Feed { node, ids: part, want: Want::All, adapter: None }];
+                let mut each = |_: usize, _: usize, logits: &[f32]| found.push(bits(logits));
+                model.extend(&device, &mut cache, &feed, &mut workspace, &mut each).unwrap();
+            }
+            assert!(found == expected, "{budget} of {arch:?}");
+            let (other, pack) = (model.clone(), pack(&[3]));
+            let refused = other.token_nats(&device, &pack, &mut workspace);
+            assert!(matches!(refused, Err(ModelError::Foreign { what: "workspace" })));
         }
     }
 }

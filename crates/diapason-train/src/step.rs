@@ -4,9 +4,10 @@ use crate::plan::Corpus;
 use crate::soft::Piece;
 use crate::{Averaging, Quantity, TrainError, TrainSettings};
 use diapason_flow::{Pack, Streams};
-use diapason_model::{AdamW, Device, Model, ModelError, TensorSpec, Workspace, global_norm};
+use diapason_model::{
+    AdamW, Device, Learning, Model, ModelError, TensorSpec, Workspace, global_norm,
+};
 use rand::Rng as _;
-use std::ops::Range;
 
 /// The state that steps change, beside the model.
 pub(crate) struct Stepper<'a> {
@@ -15,7 +16,7 @@ pub(crate) struct Stepper<'a> {
     pub(crate) settings: &'a TrainSettings,
     pub(crate) optimiser: AdamW,
     pub(crate) workspace: Workspace,
-    /// Gradients of the step, in the layout of what trains.
+    /// Gradients of the step, in the layout of what trains; 0 where nothing learns.
     gradients: Vec<f32>,
 }
 
@@ -43,13 +44,14 @@ impl<'a> Stepper<'a> {
         let (tensors, trained) = model.trained();
         let len = trained.len();
         let mut optimiser = AdamW::new(settings.adamw(), len);
-        optimiser.frozen = frozen(tensors, &settings.freeze)?;
+        let learning = learning(tensors, &settings.freeze)?;
+        optimiser.learning = learning.clone();
         Ok(Stepper {
             device,
             corpus,
             settings,
             optimiser,
-            workspace: Workspace::new(&model.arch, max_tokens),
+            workspace: Workspace::learning(model, learning, max_tokens),
             gradients: vec![0.0; len],
         })
     }
@@ -86,14 +88,13 @@ impl<'a> Stepper<'a> {
     /// the one that broke it is known.
     fn gradients(&mut self, model: &Model, batches: &[&[u32]]) -> Result<Done, TrainError> {
         let scale = 1.0 / self.total_weight(batches);
-        self.gradients.fill(0.0);
+        for part in self.optimiser.learning.parts(0..self.gradients.len()) {
+            self.gradients[part].fill(0.0);
+        }
         let (mut nats, mut gradient_norm) = (0.0, 0.0);
         for (number, batch) in batches.iter().enumerate() {
             self.drop_out(model, number);
             nats += self.accumulate(model, batch, scale)?;
-            for tensor in &self.optimiser.frozen {
-                self.gradients[tensor.clone()].fill(0.0);
-            }
             gradient_norm = global_norm(self.device, &self.gradients);
             if !gradient_norm.is_finite() {
                 return Err(self.non_finite(Quantity::GradientNorm, gradient_norm, batch));
@@ -147,14 +148,13 @@ impl<'a> Stepper<'a> {
     }
 }
 
-/// The stretches of the weights that stay as they are.
+/// What learns: all tensors but those that fit a pattern.
 ///
 /// # Errors
 /// [`TrainError::Setting`] if a pattern fits no tensor.
-fn frozen(tensors: &[TensorSpec], patterns: &[String]) -> Result<Vec<Range<usize>>, TrainError> {
-    let fits = |name: &str, pattern: &String| name.contains(pattern.as_str());
-    let idle =
-        patterns.iter().find(|pattern| !tensors.iter().any(|tensor| fits(&tensor.name, pattern)));
+fn learning(tensors: &[TensorSpec], patterns: &[String]) -> Result<Learning, TrainError> {
+    let fits = |tensor: &TensorSpec, pattern: &String| tensor.name.contains(pattern.as_str());
+    let idle = patterns.iter().find(|pattern| !tensors.iter().any(|tensor| fits(tensor, pattern)));
     if let Some(pattern) = idle {
         return Err(TrainError::Setting {
             key: "freeze",
@@ -162,11 +162,8 @@ fn frozen(tensors: &[TensorSpec], patterns: &[String]) -> Result<Vec<Range<usize
             problem: "no tensor of the model has a name like it".to_owned(),
         });
     }
-    Ok(tensors
-        .iter()
-        .filter(|tensor| patterns.iter().any(|pattern| fits(&tensor.name, pattern)))
-        .map(|tensor| tensor.range.clone())
-        .collect())
+    let stays = |tensor: &TensorSpec| patterns.iter().any(|pattern| fits(tensor, pattern));
+    Ok(Learning::without(tensors, stays))
 }
 
 /// What the loss weights of a piece are multiplied by.

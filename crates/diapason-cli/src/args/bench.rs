@@ -24,6 +24,9 @@ pub(crate) struct BenchTrainArgs {
     /// What every measurement takes.
     #[command(flatten)]
     pub bench: BenchArgs,
+    /// Tensors that stay as they are: every one whose name contains this. May be given again
+    #[arg(long, value_name = "NAME")]
+    pub freeze: Vec<String>,
     /// Write the sequences of the step, so that another program can be timed on the same
     #[arg(long, value_name = "FILE")]
     pub write_sequences: Option<PathBuf>,

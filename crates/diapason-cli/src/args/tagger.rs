@@ -4,9 +4,10 @@ use clap::Args;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A file that `mark fit-tagger` wrote, or the address of a language model.
+/// The taggers of the binary, a file that `mark fit-tagger` wrote, or the address of a language model.
 #[derive(Clone, Debug)]
 pub(crate) enum TaggerPlace {
+    Default,
     File(PathBuf),
     Endpoint(String),
 }
@@ -19,6 +20,8 @@ impl FromStr for TaggerPlace {
         let address = text.starts_with("https://") || text.starts_with("http://");
         Ok(if address {
             TaggerPlace::Endpoint(text.to_owned())
+        } else if text == "default" {
+            TaggerPlace::Default
         } else {
             TaggerPlace::File(PathBuf::from(text))
         })

@@ -4,7 +4,9 @@ use super::Session;
 use super::bench::{Shape, episodes, median, peak_memory_mib, shape, write_rows};
 use crate::args::BenchTrainArgs;
 use diapason_flow::{LossPolicy, Pack, Tokens};
-use diapason_model::{AdamW, AdamWSettings, Arch, Workspace, global_norm, product_gflops};
+use diapason_model::{
+    AdamW, AdamWSettings, Arch, Learning, Workspace, global_norm, product_gflops,
+};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -24,14 +26,18 @@ pub(super) fn train(session: &Session<'_>, args: &BenchTrainArgs) -> anyhow::Res
     }
     let device = &session.device;
     let mut model = shape.model()?;
-    let mut workspace = Workspace::new(&model.arch, pack.len());
+    let learning = Learning::without(&model.layout.tensors, |tensor| {
+        args.freeze.iter().any(|part| tensor.name.contains(part))
+    });
+    let mut workspace = Workspace::learning(&model, learning.clone(), pack.len());
     let mut gradients = vec![0.0; model.weights.len()];
     let mut optimiser = AdamW::new(AdamWSettings::default(), model.weights.len());
+    optimiser.learning = learning.clone();
     let mut seconds = Vec::new();
     let mut losses = Vec::new();
     for repetition in 0..=args.bench.repetitions {
         let started = Instant::now();
-        gradients.fill(0.0);
+        learning.parts(0..gradients.len()).for_each(|part| gradients[part].fill(0.0));
         let scale = (1.0 / pack.learned()) as f32;
         let loss =
             model.loss_and_gradients(device, &pack, scale, &mut workspace, &mut gradients)?;

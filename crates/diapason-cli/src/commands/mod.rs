@@ -1,5 +1,6 @@
 //! One file a verb. A verb reads its arguments, calls the rooms, prints; it decides nothing else.
 
+mod answers;
 mod bench;
 mod bench_ask;
 mod bench_pack;
@@ -23,6 +24,7 @@ mod suite_check;
 mod suite_fetch;
 mod suite_page;
 
+pub(crate) use answers::{SANDBOX_HELPER, answers};
 pub(crate) use bench::bench;
 pub(crate) use doctor::doctor;
 pub(crate) use eval::eval;

@@ -4,10 +4,10 @@ use super::mark::rows::Rows;
 use super::{Session, drawing, prompt};
 use crate::args::{LeverArgs, PromptArgs, SampleArgs};
 use crate::evaluate::Subject;
-use crate::levers::{Open, Written, to_json, write_lists};
-use anyhow::{bail, ensure};
+use crate::levers::{Open, Written, to_json, untrained, write_lists};
+use anyhow::{Context as _, bail};
 use diapason_flow::{Answer, Ask, Markers, Request, Sample, Sampling, Stop, Streams};
-use diapason_markers::{Filling, Levers, Trained, print_list};
+use diapason_markers::{Filling, Levers, Trained, markers_of_row, print_list};
 use rand::Rng as _;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -19,6 +19,8 @@ const AT_ONCE: usize = 64;
 struct Asked {
     prompt: PromptArgs,
     seed: u64,
+    /// Levers of its row.
+    levers: Markers,
     /// What its row says beside the draw, if it comes from a file.
     row: Option<Map<String, Value>>,
 }
@@ -26,15 +28,18 @@ struct Asked {
 /// Draws outputs and prints them.
 pub(crate) fn sample(session: &Session<'_>, args: &SampleArgs) -> anyhow::Result<()> {
     let subject = prompt::subject(&args.prompt, &session.device)?;
-    if subject.trained.is_none() {
-        ensure!(
-            args.levers.markers.is_empty() && args.levers.fill == Filling::Inferred,
-            "this model was not trained with markers\n\nhint: give its recipe `markers = {{}}`"
-        );
+    let pulled = !args.levers.markers.is_empty() || args.levers.fill != Filling::Inferred;
+    if subject.trained.is_none() && pulled {
+        return Err(untrained());
     }
     let asked = match &args.prompts {
         Some(path) => prompts(path, args)?,
-        None => vec![Asked { prompt: args.prompt.clone(), seed: args.seed, row: None }],
+        None => vec![Asked {
+            prompt: args.prompt.clone(),
+            seed: args.seed,
+            levers: Markers::default(),
+            row: None,
+        }],
     };
     for (chunk, asked) in asked.chunks(AT_ONCE).enumerate() {
         draw(session, args, &subject, asked)?;
@@ -57,13 +62,18 @@ fn prompts(path: &Path, args: &SampleArgs) -> anyhow::Result<Vec<Asked>> {
             bail!("`{}`, line {line} has neither `prompt` nor `instruction`", path.display());
         };
         let mut told = Map::new();
-        if let Some(id) = row.get("id") {
-            told.insert("id".to_owned(), id.clone());
+        for (column, name) in [("id", "id"), ("task_id", "task_id"), ("markers", "asked")] {
+            if let Some(value) = row.get(column) {
+                told.insert(name.to_owned(), value.clone());
+            }
         }
         told.insert("prompt".to_owned(), text.into());
+        let place = || format!("`{}`, line {line}", path.display());
+        let levers = markers_of_row(&json!({"markers": row["markers"]})).with_context(place)?;
         asked.push(Asked {
             prompt: PromptArgs { inputs: vec![text.to_owned()], ..args.prompt.clone() },
             seed: streams.stream("prompt", asked.len() as u64).next_u64(),
+            levers: levers.into_iter().next().unwrap_or_default(),
             row: Some(told),
         });
     }
@@ -114,7 +124,10 @@ fn draw_lists(
     args: &SampleArgs,
     asked: &Asked,
 ) -> anyhow::Result<Vec<Written>> {
-    let levers = levers(&args.levers, trained)?;
+    let mut levers = levers(&args.levers, trained)?;
+    levers.fixed.0.extend(asked.levers.0.clone());
+    let place = || format!("the markers of the prompt {:?}", asked.prompt.inputs.join(" "));
+    let levers = levers.checked(&trained.taxonomy()).with_context(place)?;
     let streams = Streams::new(asked.seed).within("levers");
     let open = (0..args.n as u64).map(|index| {
         let mut stream = streams.stream("list", index);

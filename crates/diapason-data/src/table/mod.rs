@@ -35,9 +35,9 @@ pub use spec::{Encoding, Format, Paths, TableSpec};
 
 use crate::DataError;
 use crate::error::nearest;
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
+use rusqlite::{Connection, Statement};
 use std::collections::HashMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -133,7 +133,8 @@ struct Filler<'connection> {
     columns: Vec<String>,
     /// Column names in lower case, as SQLite compares them → position.
     positions: HashMap<String, usize>,
-    insert: String,
+    /// Inserts a row of the columns that there are; none while there are new ones.
+    insert: Option<Statement<'connection>>,
     /// Names of the cells that come next, where a row becomes one object.
     object: Option<Vec<String>>,
     /// Columns that together name a row, and the rows that have been: name → file and row.
@@ -158,7 +159,7 @@ impl<'connection> Filler<'connection> {
         let positions = HashMap::from([("file".to_owned(), 0), ("folder".to_owned(), 1)]);
         Ok(Filler {
             connection,
-            insert: format!("insert into {table} values (?, ?)"),
+            insert: None,
             table,
             columns: vec!["file".to_owned(), "folder".to_owned()],
             positions,
@@ -239,8 +240,7 @@ impl<'connection> Filler<'connection> {
         let add = format!("alter table {} add column {}", self.table, quoted(name));
         self.connection.execute_batch(&add).map_err(|source| sqlite(&self.table, source))?;
         self.columns.push(name.to_owned());
-        let marks = vec!["?"; self.positions.len()].join(", ");
-        self.insert = format!("insert into {} values ({marks})", self.table);
+        self.insert = None;
         Ok(())
     }
 
@@ -254,22 +254,50 @@ impl<'connection> Filler<'connection> {
         if let Some(names) = &self.object {
             cells = vec![object(names, cells)];
         }
+        self.check_unique(number, positions, &cells)?;
+        let mut insert = match self.insert.take() {
+            Some(insert) => insert,
+            None => self.prepare().map_err(|source| sqlite(&self.table, source))?,
+        };
+        self.fill(&mut insert, positions, cells).map_err(|source| sqlite(&self.table, source))?;
+        self.insert = Some(insert);
+        Ok(())
+    }
+
+    fn prepare(&self) -> rusqlite::Result<Statement<'connection>> {
+        let marks = vec!["?"; self.positions.len()].join(", ");
+        self.connection.prepare(&format!("insert into {} values ({marks})", self.table))
+    }
+
+    fn fill(
+        &self,
+        insert: &mut Statement<'_>,
+        positions: &[usize],
+        cells: Vec<Value>,
+    ) -> rusqlite::Result<usize> {
+        insert.clear_bindings();
+        insert.raw_bind_parameter(1, self.file.as_str())?;
+        insert.raw_bind_parameter(2, self.folder.as_str())?;
+        for (position, cell) in positions.iter().zip(cells) {
+            insert.raw_bind_parameter(position + 1, cell)?;
+        }
+        insert.raw_execute()
+    }
+
+    fn check_unique(
+        &mut self,
+        number: u64,
+        positions: &[usize],
+        cells: &[Value],
+    ) -> Result<(), DataError> {
+        if self.unique.is_empty() {
+            return Ok(());
+        }
         let mut row = vec![Value::Null; self.positions.len()];
         row[0] = Value::Text(self.file.clone());
         row[1] = Value::Text(self.folder.clone());
         for (position, cell) in positions.iter().zip(cells) {
-            row[*position] = cell;
-        }
-        self.check_unique(number, &row)?;
-        let fill = || -> rusqlite::Result<usize> {
-            self.connection.prepare_cached(&self.insert)?.execute(rusqlite::params_from_iter(row))
-        };
-        fill().map(|_| ()).map_err(|source| sqlite(&self.table, source))
-    }
-
-    fn check_unique(&mut self, number: u64, row: &[Value]) -> Result<(), DataError> {
-        if self.unique.is_empty() {
-            return Ok(());
+            row[*position] = cell.clone();
         }
         let mut name = Vec::new();
         for column in &self.unique {

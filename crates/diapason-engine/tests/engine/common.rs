@@ -39,7 +39,7 @@ pub(crate) fn model() -> Arc<Model> {
 }
 
 pub(crate) fn engine(max_batch_tokens: usize, cache_tokens: usize, threads: usize) -> Engine {
-    let settings = EngineSettings { max_batch_tokens, cache_tokens };
+    let settings = EngineSettings { max_batch_tokens, cache_tokens, ..EngineSettings::default() };
     Engine::start(model(), Device::cpu(threads), settings)
 }
 

@@ -63,7 +63,8 @@ fn what_does_not_fit_is_refused_with_both_sizes() {
 }
 
 fn failure(model: Model) -> String {
-    let settings = EngineSettings { max_batch_tokens: 8, cache_tokens: 64 };
+    let settings =
+        EngineSettings { max_batch_tokens: 8, cache_tokens: 64, ..EngineSettings::default() };
     let engine = Engine::start(Arc::new(model), Device::cpu(1), settings);
     let request = score(vec![1, 2, 3], vec![vec![4, 5], vec![6]]);
     let first =

@@ -170,7 +170,8 @@ fn adapters_on_one_base_answer_as_each_would_alone() {
             adapter.weights.iter_mut().for_each(|x| *x = stream.random_range(-0.1..0.1));
             model.attach(adapter).unwrap();
         }
-        let settings = EngineSettings { max_batch_tokens: 64, cache_tokens: 600 };
+        let settings =
+            EngineSettings { max_batch_tokens: 64, cache_tokens: 600, ..EngineSettings::default() };
         Engine::start(Arc::new(model), Device::cpu(2), settings)
     };
     let (both, first, second) = (with(&[1, 2]), with(&[1]), with(&[2]));

@@ -1,6 +1,6 @@
 //! Loops over rows without sums across columns: lookups, sums over rows, AdamW.
 
-use super::{SharedMut, vectorised};
+use super::{SharedMut, View, vectorised};
 use crate::Device;
 use std::ops::Range;
 
@@ -85,14 +85,15 @@ pub(crate) fn repeat_row(device: &Device, rows: &mut [f32], row: &[f32]) {
 }
 
 /// `sums += Σ rows`, the rows in order: each thread takes some columns.
-pub(crate) fn add_row_sums(device: &Device, sums: &mut [f32], rows: &[f32]) {
-    let width = sums.len();
+pub(crate) fn add_row_sums(device: &Device, sums: &mut [f32], rows: View<'_>) {
+    assert_eq!(sums.len(), rows.columns(), "one sum a column");
     let shared = SharedMut::new(sums);
-    device.each_range(width, 64, |columns, _| {
+    device.each_range(rows.columns(), 64, |columns, _| {
         // SAFETY: tasks have disjoint columns.
         let sums = unsafe { shared.slice(columns.start, columns.len()) };
-        for row in rows.chunks_exact(width) {
-            sums.iter_mut().zip(&row[columns.clone()]).for_each(|(sum, value)| *sum += value);
+        for row in 0..rows.rows() {
+            let row = &rows.row(row)[columns.clone()];
+            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
         }
     });
 }
@@ -121,13 +122,13 @@ pub(crate) struct AdamWBuffers<'a> {
     pub second: &'a mut [f32],
 }
 
-/// One update of all weights; `keeps(start)` gives the stretch of equal decay that `start` lies in,
-/// and the share its weights keep.
+/// One update of all weights; `keeps(start)` gives the end of the stretch of equal decay that
+/// `start` lies in, and the share its weights keep, or `None` where they are left alone.
 pub(crate) fn adamw_update(
     device: &Device,
     buffers: AdamWBuffers<'_>,
     constants: AdamWConstants,
-    keeps: impl Fn(usize) -> (usize, f32) + Sync,
+    keeps: impl Fn(usize) -> (usize, Option<f32>) + Sync,
 ) {
     let AdamWBuffers { weights, gradients, first, second } = buffers;
     let len = weights.len();
@@ -140,6 +141,7 @@ pub(crate) fn adamw_update(
             let (end, keep) = keeps(range.start);
             let part = range.start..end.min(range.end);
             range.start = part.end;
+            let Some(keep) = keep else { continue };
             // SAFETY: pieces, and parts of a piece, are disjoint.
             let [w, m, v] = [weights, first, second]
                 .map(|buffer| unsafe { buffer.slice(part.start, part.len()) });

@@ -34,7 +34,7 @@ pub(crate) use head_norm::{RawHeads, head_norm_partial_len, norm_heads, norm_hea
 pub(crate) use loss::{Target, cross_entropy};
 pub(crate) use norm::{NormGradients, NormWeight, norm, norm_backward, norm_partial_len};
 pub(crate) use pack::View;
-pub(crate) use product::product;
+pub(crate) use product::{Packed, packed_len, product, product_packed};
 pub(crate) use rope::Ropes;
 pub(crate) use shared::SharedMut;
 

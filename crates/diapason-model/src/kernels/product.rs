@@ -80,8 +80,14 @@ impl<'a> Packed<'a> {
         Packed { data: target, depth, columns }
     }
 
-    /// The same on all threads of a device.
-    fn on(device: &Device, b: View<'_>, target: &'a mut [f32]) -> Self {
+    /// What was packed into `data`: a `[k, n]` matrix.
+    pub(crate) fn kept(data: &'a [f32], (depth, columns): (usize, usize)) -> Self {
+        assert!(data.len() >= packed_len(depth, columns), "all of it was packed");
+        Packed { data, depth, columns }
+    }
+
+    /// The same as [`Packed::of`] on all threads of a device.
+    pub(crate) fn on(device: &Device, b: View<'_>, target: &'a mut [f32]) -> Self {
         let (depth, columns) = (b.rows(), b.columns());
         let (step, line) = (depth_step(depth), columns.next_multiple_of(PANEL));
         let blocks = depth.div_ceil(step);
@@ -227,34 +233,61 @@ pub(crate) fn product(
     b: View<'_>,
     accumulate: bool,
 ) {
-    let (m, n, k) = (a.rows(), b.columns(), a.columns());
-    assert_eq!(out.len(), m * n, "the result has a place for every element");
-    assert_eq!(k, b.rows(), "the inner sizes of a product agree");
-    let level = device.level();
-    let (row_tasks, column_tasks) = split(device.threads(), level, (m, n, k));
-    let shared = SharedMut::new(out);
-    let repeated = row_tasks > 1 && packed_len(k, n) <= SHARED;
+    let (n, k) = (b.columns(), b.rows());
+    let repeated = split(device, (a.rows(), n, k)).0 > 1 && packed_len(k, n) <= SHARED;
     let mut room = if repeated { device.try_shared() } else { None };
-    let packed = room.as_mut().map(|room| Packed::on(device, b, room.room(packed_len(k, n))));
+    if let Some(room) = &mut room {
+        let packed = Packed::on(device, b, room.room(packed_len(k, n)));
+        return product_packed(device, out, a, packed, accumulate);
+    }
+    on_tasks(device, out, a, (k, n), |out, a, columns, scratch| {
+        multiply(device.level(), out, a, b.part(0..k, columns), accumulate, scratch);
+    });
+}
+
+/// The same with a B that was packed before.
+pub(crate) fn product_packed(
+    device: &Device,
+    out: &mut [f32],
+    a: View<'_>,
+    b: Packed<'_>,
+    accumulate: bool,
+) {
+    on_tasks(device, out, a, (b.depth, b.columns), |out, a, columns, scratch| {
+        multiply_packed(device.level(), out, a, (b, columns), accumulate, scratch);
+    });
+}
+
+/// Splits a product of A and a `[k, n]` matrix over all threads: `multiply` gets rows of A, columns
+/// of the result, and where they go.
+fn on_tasks(
+    device: &Device,
+    out: &mut [f32],
+    a: View<'_>,
+    (k, n): (usize, usize),
+    multiply: impl Fn(Out<'_>, View<'_>, Range<usize>, &mut [f32]) + Sync,
+) {
+    let m = a.rows();
+    assert_eq!(out.len(), m * n, "the result has a place for every element");
+    assert_eq!(a.columns(), k, "the inner sizes of a product agree");
+    let (row_tasks, column_tasks) = split(device, (m, n, k));
+    let shared = SharedMut::new(out);
     device.each(row_tasks * column_tasks, |index, scratch| {
-        let rows = stretch(m, row_tasks, index / column_tasks, tile::rows(level));
+        let rows = stretch(m, row_tasks, index / column_tasks, tile::rows(device.level()));
         let columns = stretch(n, column_tasks, index % column_tasks, PANEL);
         if rows.is_empty() || columns.is_empty() {
             return;
         }
         // SAFETY: tasks write disjoint blocks of rows and columns.
         let out = unsafe { Out::new(shared, rows.start * n + columns.start, n) };
-        let (a, scratch) = (a.part(rows, 0..k), scratch.room(PRODUCT_SCRATCH));
-        match packed {
-            Some(packed) => multiply_packed(level, out, a, (packed, columns), accumulate, scratch),
-            None => multiply(level, out, a, b.part(0..k, columns), accumulate, scratch),
-        }
+        multiply(out, a.part(rows, 0..k), columns, scratch.room(PRODUCT_SCRATCH));
     });
 }
 
 /// Into how many stretches rows and columns are cut. More than one task a thread, so that a
 /// thread that is held up does not hold up all; the longer side first, for it is packed less often.
-fn split(threads: usize, level: Level, (m, n, k): (usize, usize, usize)) -> (usize, usize) {
+fn split(device: &Device, (m, n, k): (usize, usize, usize)) -> (usize, usize) {
+    let (threads, level) = (device.threads(), device.level());
     if threads == 1 {
         return (1, 1);
     }

@@ -103,13 +103,21 @@ fn adamw_of_pieces_is_adamw_of_each_weight() {
         keep: 1.0,
         scale: 0.5,
     };
-    let keeps = |at: usize| if at < 40_001 { (40_001, 0.9) } else { (len, 1.0) };
+    let keeps = |at: usize| match at {
+        ..40_001 => (40_001, Some(0.9)),
+        40_001..50_000 => (50_000, None),
+        _ => (len, Some(1.0)),
+    };
     let (mut w, mut m, mut v) = (numbers(len, 7), numbers(len, 8), vec![0.25; len]);
     let before = (w.clone(), m.clone());
     let buffers =
         AdamWBuffers { weights: &mut w, gradients: &gradients, first: &mut m, second: &mut v };
     adamw_update(&Device::cpu(2), buffers, constants, keeps);
-    for i in 0..len {
+    let stay = 40_001..50_000;
+    assert_eq!(w[stay.clone()], before.0[stay.clone()]);
+    assert_eq!(m[stay.clone()], before.1[stay.clone()]);
+    assert!(v[stay.clone()].iter().all(|second| *second == 0.25));
+    for i in (0..stay.start).chain(stay.end..len) {
         let g = f64::from(gradients[i]) * 0.5;
         let first = 0.9 * f64::from(before.1[i]) + 0.1 * g;
         let second = 0.98 * 0.25 + 0.02 * g * g;

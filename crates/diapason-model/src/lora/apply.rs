@@ -3,6 +3,7 @@
 use super::{Adapter, Linear, Pair, Site};
 use crate::forward::matrix;
 use crate::kernels::{Heads, View, add, add_columns, drop_out, product, scale};
+use crate::learning::Gradients;
 use crate::{Device, Model};
 use std::ops::Range;
 
@@ -198,7 +199,7 @@ impl Model {
         device: &Device,
         site: Site,
         (x, d_out, first): (View<'_>, View<'_>, usize),
-        gradients: &mut [f32],
+        gradients: &mut Gradients<'_>,
         lora: &mut Lora,
     ) {
         let Some((adapter, pair)) = self.training(site) else { return };
@@ -214,8 +215,8 @@ impl Model {
             None => x,
         };
         let low = matrix(low, d_out.rows(), rank);
-        product(device, &mut gradients[pair.a.clone()], back.transposed(), x, true);
-        product(device, &mut gradients[pair.b.clone()], d_out.transposed(), low, true);
+        gradients.adapter_product(device, &pair.a, (back.transposed(), x));
+        gradients.adapter_product(device, &pair.b, (d_out.transposed(), low));
     }
 
     /// Adds the gradients of A and B of the embedding, from the gradient of what was looked up.
@@ -224,7 +225,7 @@ impl Model {
         device: &Device,
         ids: &[u32],
         d_out: View<'_>,
-        gradients: &mut [f32],
+        gradients: &mut Gradients<'_>,
         lora: &mut Lora,
     ) {
         let Some((adapter, pair)) = self.training(Site::Embed) else { return };
@@ -233,14 +234,15 @@ impl Model {
         let back = project_back(device, (adapter, pair), d_out, back);
         let low = look_up((adapter, pair), ids, low);
         scale(device, low, adapter.settings.scale());
-        let d_a = &mut gradients[pair.a.clone()];
-        for (id, back) in ids.iter().zip(back.chunks_exact(rank)) {
-            for (line, value) in back.iter().enumerate() {
-                d_a[line * vocabulary + *id as usize] += value;
+        if let Some(d_a) = gradients.adapter(&pair.a) {
+            for (id, back) in ids.iter().zip(back.chunks_exact(rank)) {
+                for (line, value) in back.iter().enumerate() {
+                    d_a[line * vocabulary + *id as usize] += value;
+                }
             }
         }
         let low = matrix(low, ids.len(), rank);
-        product(device, &mut gradients[pair.b.clone()], d_out.transposed(), low, true);
+        gradients.adapter_product(device, &pair.b, (d_out.transposed(), low));
     }
 
     /// The adapter that trains, where it has this module.

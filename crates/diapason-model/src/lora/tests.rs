@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Cache, Device, FAMILIES, Feed, Layout, Variant, Want, Workspace};
+use crate::{Cache, Device, FAMILIES, Feed, Layout, Learning, Variant, Want, Workspace};
 use diapason_flow::Pack;
 
 fn arch(family: &str, tied: bool) -> Arch {
@@ -299,4 +299,37 @@ fn what_makes_no_adapter_is_refused() {
     let wider = adapter(&Arch { mlp_width: 16, ..arch.clone() }, 1);
     let mut model = model(&arch);
     assert!(matches!(model.attach(wider), Err(ModelError::Adapter { .. })));
+}
+
+#[test]
+fn a_part_of_an_adapter_learns_with_the_bits_of_the_whole() {
+    for arch in shapes() {
+        let model = attached(&model(&arch), adapter(&arch, 3));
+        let (loss, full) = learn(&model, Some(5));
+        let sets: [&[&str]; 4] =
+            [&["embed_tokens", "layers.0."], &["lora_A"], &["lora_B", "embedding_B"], &["_proj"]];
+        for set in sets {
+            let tensors = model.trained().0;
+            let stays = |spec: &TensorSpec| set.iter().any(|part| spec.name.contains(part));
+            let learning = Learning::without(tensors, stays);
+            let mut workspace = Workspace::learning(&model, learning, 40);
+            workspace.drop_out(5, 0.3);
+            let mut gradients = vec![0.0; full.len()];
+            let found = model.loss_and_gradients(
+                &Device::cpu(2),
+                &pack(),
+                1.0,
+                &mut workspace,
+                &mut gradients,
+            );
+            assert_eq!(found.unwrap().nats.to_bits(), loss.to_bits());
+            for spec in tensors {
+                let expected = if stays(spec) { &[][..] } else { &full[spec.range.clone()] };
+                let found = &gradients[spec.range.clone()];
+                let same = found.iter().zip(expected).all(|(a, b)| a.to_bits() == b.to_bits());
+                let silent = !stays(spec) || found.iter().all(|value| *value == 0.0);
+                assert!(same && silent, "{} without {set:?} of {}", spec.name, arch.family);
+            }
+        }
+    }
 }

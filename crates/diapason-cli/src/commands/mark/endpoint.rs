@@ -57,7 +57,7 @@ impl Endpoint {
     ) -> anyhow::Result<Option<Self>> {
         let mut addresses = args.taggers.iter().filter_map(|place| match place {
             TaggerPlace::Endpoint(url) => Some(url),
-            TaggerPlace::File(_) => None,
+            TaggerPlace::File(_) | TaggerPlace::Default => None,
         });
         let Some(url) = addresses.next() else { return Ok(None) };
         if addresses.next().is_some() {
