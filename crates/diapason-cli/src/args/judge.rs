@@ -111,7 +111,7 @@ pub(crate) struct ScoresArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ClassesArgs {
     /// Answers, several to each prompt: as for `pairs`, or `prompt` + `generations`
-    pub answers: PathBuf,
+    pub input: PathBuf,
     /// The first answers to each prompt that count; prompts with fewer are an error
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     pub draws: u16,

@@ -241,19 +241,19 @@ fn a_killed_run_resumes_to_the_same_bytes_and_pays_for_no_answer_twice() {
 fn money_is_asked_for_first_and_two_judges_are_compared() {
     let folder = tempfile::tempdir().unwrap();
     answers(folder.path());
-    // Takes whatever stands first, and says so.
+    // Both names have one judge behind them, who is sure of the confusing pair in one order.
     let judge = Judge::calm(|about, corrected| {
         let lazy = json!({"reason": "it is first", "verdict": "first"});
         if quality(&about["first"]) == 8 { reply(lazy.to_string()) } else { fair(about, corrected) }
     });
-    let dear = judge.pairs(folder.path(), "out", &["--price", "10,30"]);
+    let dear = judge.pairs(folder.path(), "dear", &["--price", "10,30"]);
     assert_eq!(dear.status.code(), Some(1));
     let said = errors(&dear);
     assert!(said.contains("78 questions to ask") && said.contains("--yes"), "{said}");
     assert_eq!(judge.server.seen().len(), 0, "nothing was asked");
     let two = ["--judge-model", "lazy", "--price", "10,30", "--budget", "50"];
     let printed = succeeded(&judge.pairs(folder.path(), "out", &two));
-    assert!(printed.contains("fair and lazy agree on 100.0 % of 78 verdicts"), "{printed}");
+    assert!(printed.contains("fair and lazy agree on 100.0 % of 79 verdicts"), "{printed}");
     let results = json_in(folder.path(), "out/results.json");
     assert_eq!(results["agreement"][0]["kappa"], 1.0);
     assert_eq!(results["agreement"][0]["judges"], json!(["fair", "lazy"]));
@@ -385,8 +385,8 @@ fn classes_are_those_of_the_judge_and_no_pair_is_asked_about_twice() {
     assert!(printed.contains("distinct_5 3.00"), "{printed}");
     assert!(errors(&output).contains("at most 20 questions to ask"), "{}", errors(&output));
     let paid = judge.answers();
-    let again =
-        [&by[..], &["--judge-answers", &at(folder.path(), "judged/answers.jsonl")]].concat();
+    let kept = at(folder.path(), "judged/answers.jsonl");
+    let again = [&by[..], &["--judge-answers", &kept]].concat();
     succeeded(&run("again", &again));
     assert_eq!(judge.answers(), paid);
     let words = succeeded(&run("words", &["--draws", "5"]));
