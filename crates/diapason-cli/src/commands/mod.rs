@@ -23,7 +23,7 @@ mod suite_fetch;
 mod suite_page;
 
 pub(crate) use bench::bench;
-pub(crate) use doctor::doctor;
+pub(crate) use doctor::{available_memory_bytes, doctor};
 pub(crate) use eval::eval;
 pub(crate) use mark::mark;
 pub(crate) use model::{import_llama2c, model, special_ids};
