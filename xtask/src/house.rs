@@ -11,6 +11,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("diapason-train", &["diapason-flow", "diapason-model"]),
     ("diapason-eval", &["diapason-flow"]),
     ("diapason-net", &[]),
+    ("diapason-sandbox", &[]),
     ("diapason-serve", &["diapason-flow", "diapason-markers", "diapason-text", "diapason-engine"]),
     (
         "diapason-cli",
@@ -24,6 +25,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "diapason-train",
             "diapason-eval",
             "diapason-net",
+            "diapason-sandbox",
             "diapason-serve",
         ],
     ),
@@ -33,6 +35,9 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
 /// Libraries that only some crates may use outside their tests: the "only door" of each subject.
 pub(crate) const DOORS: &[(&str, &[&str])] = &[
     ("anyhow", &["diapason-cli", "xtask"]),
+    ("arrow-array", &["diapason-data"]),
+    ("arrow-ipc", &["diapason-data"]),
+    ("arrow-schema", &["diapason-data"]),
     ("bzip2", &["diapason-data"]),
     ("clap", &["diapason-cli"]),
     ("csv", &["diapason-data"]),
@@ -41,6 +46,7 @@ pub(crate) const DOORS: &[(&str, &[&str])] = &[
     ("gemm", &["diapason-model"]),
     ("indicatif", &["diapason-cli"]),
     ("memmap2", &["diapason-model"]),
+    ("nix", &["diapason-sandbox"]),
     ("parquet", &["diapason-data"]),
     ("rusqlite", &["diapason-data"]),
     ("safetensors", &["diapason-model"]),

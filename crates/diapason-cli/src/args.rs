@@ -1,22 +1,26 @@
 //! The command line. Each verb's `--help` ends with an example.
 
+mod answers;
 mod bench;
 mod drawing;
 mod fetch;
+mod judge;
 mod levers;
 mod mark;
 mod model;
 mod suite;
 mod tagger;
 
+pub(crate) use answers::{AnswersVerb, CodeArgs, MeasureArgs};
 pub(crate) use bench::{BenchSampleArgs, BenchScoreArgs, BenchTrainArgs, BenchVerb, PackArgs};
 pub(crate) use drawing::DrawingArgs;
 pub(crate) use fetch::FetchArgs;
+pub(crate) use judge::{ClassesArgs, JudgeArgs, JudgeOutArgs, JudgeVerb, PairsArgs, ScoresArgs};
 pub(crate) use levers::LeverArgs;
-pub(crate) use mark::{AnnotateArgs, MarkArgs, MarkVerb, PredictArgs, TaxonomyArgs};
+pub(crate) use mark::{AnnotateArgs, FitTaggerArgs, MarkArgs, MarkVerb, PredictArgs, TaxonomyArgs};
 pub(crate) use model::{BlendArgs, ModelVerb};
 pub(crate) use suite::{SuiteSource, SuiteVerb};
-pub(crate) use tagger::{EndpointArgs, TaggerPlace};
+pub(crate) use tagger::{EndpointArgs, SpendingArgs, TaggerPlace};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -66,6 +70,9 @@ pub(crate) enum Verb {
     /// Annotate a corpus with markers, count them, fit taggers
     #[command(after_help = "Example:\n  diapason mark corpus.jsonl --out marked.jsonl")]
     Mark(Box<MarkArgs>),
+    /// Measure a file of answers: programs run in a sandbox, languages, lengths
+    #[command(subcommand)]
+    Answers(AnswersVerb),
     /// Train one model of a recipe
     #[command(
         after_help = "Example:\n  diapason train recipes/quickstart.toml --model spectrum --out /tmp/run"
@@ -86,6 +93,9 @@ pub(crate) enum Verb {
         after_help = "Example:\n  diapason eval --model DIR --tasks 'align/*' --out /tmp/eval --limit 200"
     )]
     Eval(EvalArgs),
+    /// Have answers judged: which is better, how good, how different
+    #[command(subcommand)]
+    Judge(Box<JudgeVerb>),
     /// Compare evaluated models in one HTML page
     #[command(after_help = "Example:\n  diapason report /tmp/a /tmp/b --out report.html")]
     Report(ReportArgs),
@@ -98,6 +108,17 @@ pub(crate) enum Verb {
     /// What this machine offers
     #[command(after_help = "Example:\n  diapason doctor")]
     Doctor(DoctorArgs),
+    /// What this binary starts itself with to run code of models away from everything
+    #[command(hide = true)]
+    Sandboxed(SandboxedArgs),
+}
+
+/// Arguments of `sandboxed`.
+#[derive(Debug, Args)]
+pub(crate) struct SandboxedArgs {
+    /// Inside already
+    #[arg(long)]
+    pub inside: bool,
 }
 
 /// Arguments of `quickstart`.
@@ -147,7 +168,7 @@ pub(crate) struct TrainArgs {
 }
 
 /// A prompt in the roles of an episode.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct PromptArgs {
     /// The model's folder
     #[arg(long)]
@@ -175,6 +196,10 @@ pub(crate) struct SampleArgs {
     /// The prompt.
     #[command(flatten)]
     pub prompt: PromptArgs,
+    /// JSON lines with `prompt` or `instruction`: each is the input of a prompt, `markers` of a row
+    /// are levers of its draws, and every draw is written as a row with `prompt` and `completion`
+    #[arg(long, value_name = "FILE", conflicts_with = "inputs")]
+    pub prompts: Option<PathBuf>,
     /// Levers.
     #[command(flatten)]
     pub levers: LeverArgs,
@@ -251,9 +276,15 @@ pub(crate) struct EvalArgs {
     /// At most this many episodes a task
     #[arg(long, default_value_t = 200)]
     pub limit: usize,
+    /// Draws of a coverage prompt; default: 100, or 10 where a judge looks at them
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub draws: Option<u16>,
     /// Seed of episodes and draws
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Who judges coverage tasks that no rule decides, and which open answers are the same.
+    #[command(flatten)]
+    pub judges: JudgeArgs,
 }
 
 /// Arguments of `report`.

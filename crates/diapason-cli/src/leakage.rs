@@ -86,8 +86,8 @@ pub(crate) fn protect(audit: &mut Audit, task: &Task, episodes: &[Episode]) -> a
     }
     let goal = episodes.iter().find_map(|episode| Some(&episode.query.as_ref()?.goal));
     let Some(Goal::Valid(check)) = goal else { return Ok(()) };
-    if let Check::Open { .. } = check {
-        // Everything is valid there: what leaks is the prompt.
+    if let Check::Open { .. } | Check::Judged { .. } = check {
+        // No list says what is valid there: what leaks is the prompt.
         let mut prompts = episodes.to_vec();
         for prompt in &mut prompts {
             let text = prompt.description.clone();

@@ -27,6 +27,13 @@ pub(crate) fn read_trained(model: &Path) -> anyhow::Result<Option<Trained>> {
     Ok(Some(trained))
 }
 
+/// What to say where levers are pulled on a model that has none.
+pub(crate) fn untrained() -> anyhow::Error {
+    anyhow::anyhow!(
+        "this model was not trained with markers\n\nhint: give its recipe `markers = {{}}`"
+    )
+}
+
 /// A list to be written.
 pub(crate) struct Open {
     /// Ids of the prompt, the header of the output included.

@@ -50,6 +50,32 @@ fn run() -> (tempfile::TempDir, PathBuf, String) {
     (folder, out, said)
 }
 
+fn many_prompts_are_answered_with_their_own_levers(model: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let prompts = folder.path().join("prompts.jsonl");
+    let rows = "{\"id\": 7, \"prompt\": \"Write.\", \"markers\": {\"lang\": \"French\"}}\n\
+                {\"task_id\": \"t\", \"prompt\": \"Write.\"}\n";
+    std::fs::write(&prompts, rows).unwrap();
+    let prompts = prompts.to_str().unwrap();
+    let arguments = ["sample", "--model", model, "--prompts", prompts, "-n", "2"];
+    let arguments = [&arguments[..], &["--max-tokens", "8", "--marker", "domain=Culture"]].concat();
+    let text = stdout(&arguments);
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 4);
+    for row in &rows {
+        assert!(row["completion"].is_string() && row["markers"]["domain"] == "Culture", "{row}");
+    }
+    for row in &rows[..2] {
+        assert_eq!((&row["markers"]["lang"], &row["id"]), (&"French".into(), &7.into()));
+        assert_eq!(row["asked"]["lang"], "French");
+    }
+    assert_eq!(rows[2]["task_id"], "t");
+    std::fs::write(prompts, "{\"prompt\": \"x\", \"markers\": {\"lang\": \"Frensh\"}}\n").unwrap();
+    let failed = diapason(&arguments);
+    let errors = String::from_utf8_lossy(&failed.stderr);
+    assert!(errors.contains("did you mean `French`?"), "{errors}");
+}
+
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
@@ -76,6 +102,7 @@ fn a_model_trained_with_markers_is_measured_with_and_without_its_levers_and_obey
     every_list_is_well_formed(model);
     sampled_levers_have_the_frequencies_of_training(model);
     values_have_probabilities(model);
+    many_prompts_are_answered_with_their_own_levers(model);
 
     let bare = out.join("models/bare");
     let refused = diapason(&[

@@ -34,9 +34,15 @@ fn corpus(path: &Path, rows: usize) {
 
 #[test]
 fn a_killed_run_resumes_and_ends_with_the_same_bytes() {
+    killed_and_resumed("jsonl");
+    killed_and_resumed("parquet");
+}
+
+fn killed_and_resumed(end: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let (input, whole, killed) = (path("in.jsonl"), path("whole.jsonl"), path("killed.jsonl"));
+    let (whole, killed) = (path(&format!("whole.{end}")), path(&format!("killed.{end}")));
+    let input = path("in.jsonl");
     corpus(Path::new(&input), 6000);
     stdout(&["mark", &input, "--out", &whole, "--part-rows", "100", "--threads", "1"]);
     let arguments = ["mark", &input, "--out", &killed, "--part-rows", "100"];
@@ -45,7 +51,7 @@ fn a_killed_run_resumes_and_ends_with_the_same_bytes() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let parts = folder.path().join("killed.jsonl.parts");
+    let parts = folder.path().join(format!("killed.{end}.parts"));
     while !parts.join("part-000003.jsonl").exists() && child.try_wait().unwrap().is_none() {
         std::thread::yield_now();
     }
@@ -57,6 +63,52 @@ fn a_killed_run_resumes_and_ends_with_the_same_bytes() {
     assert_eq!(std::fs::read(&killed).unwrap(), std::fs::read(&whole).unwrap());
     let again = diapason(&arguments);
     assert!(String::from_utf8_lossy(&again.stderr).contains("was finished before"));
+}
+
+#[test]
+fn parquet_holds_what_json_lines_hold_and_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (input, lines, table) = (path("in.jsonl"), path("a.jsonl"), path("a.parquet"));
+    corpus(Path::new(&input), 500);
+    stdout(&["mark", &input, "--out", &lines]);
+    stdout(&["mark", &input, "--out", &table]);
+    let statistics = |file: &str| stdout(&["mark", "stats", file, "--json"]);
+    assert_eq!(statistics(&table), statistics(&lines));
+    // Everything is known already, so marking again changes no row.
+    let again = path("again.jsonl");
+    stdout(&["mark", &table, "--out", &again]);
+    let rows = |file: &str| -> Vec<Value> {
+        let text = std::fs::read_to_string(file).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    assert_eq!(rows(&again), rows(&lines));
+}
+
+#[test]
+fn the_built_in_taggers_tell_domain_and_task_and_are_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (input, out) = (path("in.jsonl"), path("out.jsonl"));
+    let rows = [
+        json!({"prompt": "Write a Python function `add(a, b)` that adds two numbers.",
+               "completion": "def add(a, b):\n    return a + b\n"}),
+        json!({"prompt": "Translate into French: The sea is calm.", "completion": "La mer est calme.",
+               "markers": {"task": "Rewrite"}}),
+        json!({"text": "mm"}),
+    ];
+    std::fs::write(&input, rows.map(|row| format!("{row}\n")).concat()).unwrap();
+    stdout(&["mark", &input, "--out", &out, "--tagger", "default"]);
+    let text = std::fs::read_to_string(&out).unwrap();
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows[0]["markers"]["domain"], "Code");
+    assert_eq!(rows[1]["markers"]["task"], "Rewrite", "what the data says stays");
+    assert!(rows[2]["markers"].get("task").is_none(), "not sure: {text}");
+    let measured = stdout(&["mark", "measure-tagger", "default", &out, "--json"]);
+    let measured: Value = serde_json::from_str(&measured).unwrap();
+    assert_eq!(measured["domain"]["share"], 1.0);
+    let failed = diapason(&["mark", "measure-tagger", "default", &out, "--marker", "lang"]);
+    assert!(String::from_utf8_lossy(&failed.stderr).contains("no tagger of `lang`"));
 }
 
 #[test]

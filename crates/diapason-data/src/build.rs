@@ -13,7 +13,7 @@ use crate::table::Database;
 use crate::task::{Content, Part, Sql, Valid};
 use crate::wording::Wording;
 use crate::{DataError, Family, Source, Task};
-use diapason_flow::{Check, Episode, Goal, Query, Stream, Streams, Turn};
+use diapason_flow::{Check, Episode, Goal, Query, Stream, Streams, Turn, in_order};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rows::{Rows, Unit};
@@ -96,7 +96,7 @@ impl Builder<'_> {
                 let database = self.database(tables)?;
                 parts.iter().try_for_each(|part| self.steer(&database, part, &marked, take))
             }
-            _ => take(self.in_order(self.all()?, &marked)),
+            _ => take(in_order(self.all()?, self.settings.limits.threads, marked)),
         }
     }
 
@@ -145,7 +145,7 @@ impl Builder<'_> {
         let path = self.task.path();
         let first = self.settings.first_episode;
         let numbers: Vec<u64> = (first..first + count as u64).collect();
-        self.in_order(numbers, &|index| {
+        in_order(numbers, self.settings.limits.threads, |index| {
             let mut episode = process.episode(&path, &parameters, self.streams, index);
             if episode.query.is_none() {
                 episode.turns.truncate(self.settings.max_turns.unwrap_or(usize::MAX));
@@ -163,32 +163,6 @@ impl Builder<'_> {
             database.load(name, spec, &folder)?;
         }
         Ok(database)
-    }
-
-    /// Maps in order, on the threads of the settings.
-    fn in_order<A: Send, B: Send>(
-        &self,
-        mut items: Vec<A>,
-        map: &(impl Fn(A) -> B + Sync),
-    ) -> Vec<B> {
-        let threads = self.settings.limits.threads.max(1);
-        let size = items.len().div_ceil(threads);
-        if threads == 1 || size == 0 {
-            return items.into_iter().map(map).collect();
-        }
-        let mut parts = Vec::with_capacity(threads);
-        while !items.is_empty() {
-            let rest = items.split_off(size.min(items.len()));
-            parts.push(std::mem::replace(&mut items, rest));
-        }
-        std::thread::scope(|scope| {
-            let run = |part: Vec<A>| move || part.into_iter().map(map).collect::<Vec<B>>();
-            let running: Vec<_> = parts.into_iter().map(|part| scope.spawn(run(part))).collect();
-            let joined = running
-                .into_iter()
-                .map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            joined.flatten().collect()
-        })
     }
 
     fn align(&self, database: &Database, part: &Part) -> Result<Vec<Episode>, DataError> {

@@ -11,6 +11,9 @@
 //! | `json_text(name, value, ...)` | one JSON object in this order, as Python prints it but not ASCII-escaped; NULL and NaN are `null` |
 //! | `json_spaced(json)` | the same JSON, also nested, printed as `json_text` prints it |
 //! | `html_text(text)` | HTML as plain text: tags gone, entities decoded ([`crate::functions::html`]) |
+//! | `word_count(text)`, `sentence_count(text)`, `paragraph_count(text)` | lengths as `diapason mark` measures them ([`diapason_markers::Lengths`]) |
+//! | `language(text)` | the natural language, such as `French`; NULL where it is not sure |
+//! | `code_types(text)`, `formats(text)` | programming languages and output formats as a JSON list |
 //! | `draw(key, n)` | an integer in `0..n`, the same for the same seed, task and key |
 //! | `wait(key, rate)` | an exponential waiting time; the rows that wait least are a draw without replacement by weight |
 //!
@@ -19,6 +22,8 @@
 
 pub mod html;
 pub mod python;
+
+mod measures;
 
 use diapason_flow::Streams;
 use rand::RngExt;
@@ -53,6 +58,7 @@ pub(crate) fn register(connection: &Connection, streams: Streams) -> Result<()> 
         })
     })?;
     register_values(connection, pure)?;
+    measures::register(connection, pure)?;
     register_draws(connection, pure, streams)
 }
 

@@ -4,6 +4,8 @@
 //! shape differs from row to row. What others write in the shapes of
 //! [`diapason_flow::episode_from_json`] is read from either.
 
+mod rows;
+
 use crate::table::parquet::each_row;
 use crate::{BuildSettings, DataError, Suite, Task};
 use diapason_flow::{Episode, Streams, episode_from_json, episode_to_json, write_atomically};
@@ -17,6 +19,8 @@ use serde_json::Value;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+
+pub use rows::{Columns, ParquetRows, RowWriter, write_rows};
 
 /// Rows of one Parquet row group.
 const GROUP_ROWS: usize = 10_000;

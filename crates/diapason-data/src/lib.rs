@@ -11,6 +11,7 @@
 //! * [`functions`](mod@functions): what a task's SQL can call beside SQLite's own.
 //! * [`synthetic`]: processes whose distribution is known.
 //! * [`read_episodes`], [`write_episodes`]: interchange as JSONL or Parquet.
+//! * [`ParquetRows`], [`RowWriter`]: rows of any columns from and to Parquet.
 //! * [`world`]: the small world of `diapason quickstart`, with its corpus of plain text.
 //! * [`marked_world`]: a small world whose texts carry markers.
 //! * [`mix`](fn@mix): many tasks as one training order.
@@ -36,7 +37,9 @@ pub mod world;
 
 pub use build::{BuildSettings, Limits};
 pub use error::DataError;
-pub use interchange::{Written, read_episodes, write_episodes};
+pub use interchange::{
+    Columns, ParquetRows, RowWriter, Written, read_episodes, write_episodes, write_rows,
+};
 pub use mix::{MixSettings, Mixed, TaskCount, mix};
 pub use origin::{Origin, OriginFile, Repository};
 pub use source::{Access, Source};

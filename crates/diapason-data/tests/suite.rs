@@ -112,6 +112,38 @@ fn fixture_tasks_have_three_wordings_that_all_occur() {
     }
 }
 
+/// The tasks that have rows in none of some folders.
+fn without_rows(suite: &Suite, folders: &[PathBuf]) -> Vec<String> {
+    let has_rows = |task: &Task, folder: &PathBuf| {
+        matches!(suite.check(task, Some(folder)), Status::Ready { episodes: 1.. })
+    };
+    let tasks = suite.tasks().iter().filter(|task| task.access != Access::Synthetic);
+    let lacks = |task: &&Task| !folders.iter().any(|folder| has_rows(task, folder));
+    tasks.filter(lacks).map(|task| task.name.clone()).collect()
+}
+
+#[test]
+fn every_task_has_genuine_rows_or_made_up_ones_in_the_genuine_format() {
+    let suite = suite();
+    let mut folders = vec![fixtures()];
+    folders.extend(genuine());
+    assert_eq!(without_rows(&suite, &folders), [""; 0]);
+    // Without the made-up rows of a source exactly its tasks have none.
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(fixtures()).unwrap().map(Result::unwrap) {
+        let name = entry.file_name();
+        if entry.path().is_dir() && name != "wvs" && name != "valueprism" {
+            #[cfg(unix)]
+            std::os::unix::fs::symlink(entry.path(), folder.path().join(name)).unwrap();
+        }
+    }
+    let lacking: BTreeSet<String> =
+        without_rows(&suite, &[folder.path().to_owned()]).into_iter().collect();
+    let of_source = |task: &&Task| ["wvs", "valueprism"].contains(&task.source.as_str());
+    let tasks = suite.tasks().iter().filter(of_source).map(|task| task.name.clone());
+    assert_eq!(lacking, tasks.collect());
+}
+
 #[test]
 fn missing_files_are_named_with_their_place() {
     let suite = suite();

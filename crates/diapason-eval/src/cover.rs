@@ -19,17 +19,25 @@ pub struct CoverOutcome {
 
 /// Judges n draws of one prompt.
 pub fn cover<Text: AsRef<str>>(judge: &Judge, texts: &[Text]) -> CoverOutcome {
-    let mut outputs = BTreeMap::new();
     let mut classes = judge.classes();
-    for text in texts {
-        if let Some(canonical) = classes.class(text.as_ref()) {
-            *outputs.entry(canonical).or_insert(0) += 1;
-        }
-    }
-    CoverOutcome { draws: texts.len(), outputs, support: judge.support() }
+    let classes = texts.iter().map(|text| classes.class(text.as_ref()));
+    CoverOutcome { support: judge.support(), ..CoverOutcome::of(classes) }
 }
 
 impl CoverOutcome {
+    /// Draws that somebody else judged: the canonical form of each, `None` for one that is not
+    /// valid. How many valid outputs there are is not known.
+    pub fn of(classes: impl IntoIterator<Item = Option<String>>) -> Self {
+        let mut outcome = CoverOutcome { draws: 0, outputs: BTreeMap::new(), support: None };
+        for class in classes {
+            outcome.draws += 1;
+            if let Some(canonical) = class {
+                *outcome.outputs.entry(canonical).or_insert(0) += 1;
+            }
+        }
+        outcome
+    }
+
     /// Number of valid draws.
     pub fn valid(&self) -> usize {
         self.outputs.values().sum()

@@ -47,6 +47,14 @@ pub enum EvalError {
         /// What stands there.
         value: f64,
     },
+    /// A problem in a language whose programs cannot be tested here.
+    #[error(
+        "`{task}`: programs of this language are not tested\n\nhint: Python, JavaScript, C++ and Java are; the tests of Go and Rust need packages from the network"
+    )]
+    CodeLanguage {
+        /// The name of the problem.
+        task: String,
+    },
     /// An episode that asks for something else.
     #[error("task `{task}`: the episode of unit `{unit}` has no options to choose from")]
     NoChoices {
@@ -90,6 +98,14 @@ pub enum EvalError {
         min: u64,
         /// Largest valid value.
         max: u64,
+    },
+    /// A criterion that no rule decides.
+    #[error(
+        "only a judge can say what is valid by \"{criterion}\"\n\nhint: `--judge URL --judge-model NAME` asks a language model"
+    )]
+    NeedsJudge {
+        /// The criterion.
+        criterion: String,
     },
     /// A figure that JSON cannot hold.
     #[error("`{place}` is {value}: a report holds finite numbers only")]

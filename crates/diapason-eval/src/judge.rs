@@ -28,7 +28,8 @@ impl Judge {
     /// Compiles a check.
     ///
     /// # Errors
-    /// [`EvalError::Pattern`] and [`EvalError::Range`] for checks that cannot be meant.
+    /// [`EvalError::Pattern`] and [`EvalError::Range`] for checks that cannot be meant,
+    /// [`EvalError::NeedsJudge`] for those that no rule decides.
     pub fn new(check: &Check) -> Result<Self, EvalError> {
         let rule = match check {
             Check::List { items, ignore_case } => {
@@ -50,6 +51,9 @@ impl Judge {
             Check::Integer { min, max } => Rule::Integer { min: *min, max: *max },
             Check::Prime { max } => Rule::Prime { max: *max },
             Check::Open { similarity } => Rule::Open { similarity: *similarity },
+            Check::Judged { criterion } => {
+                return Err(EvalError::NeedsJudge { criterion: criterion.clone() });
+            }
         };
         let support = rule.support();
         Ok(Judge { rule, support })

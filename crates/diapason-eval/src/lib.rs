@@ -13,6 +13,8 @@
 mod align;
 mod calibration;
 mod capability;
+mod classing;
+mod code;
 mod collect;
 mod compare;
 mod cover;
@@ -23,6 +25,7 @@ mod levers;
 mod measure;
 mod metrics;
 mod pairwise;
+mod question;
 mod report;
 mod resample;
 #[cfg(test)]
@@ -32,6 +35,8 @@ mod steer;
 pub use align::{AlignOutcome, align};
 pub use calibration::{Pair, expected_calibration_error};
 pub use capability::{CapabilityOutcome, capability};
+pub use classing::{Classing, settled};
+pub use code::{Problem, Program, pass_at_k};
 pub use collect::Collector;
 pub use compare::{Difference, compare, compare_units};
 pub use cover::{CoverOutcome, cover};
@@ -44,6 +49,7 @@ pub use levers::{
 pub use measure::{CurveUnits, Measurements, Tally, TaskMeasurements, Units};
 pub use metrics::{Better, METRICS, Metric, metric};
 pub use pairwise::{Agreement, Duel, Verdict, WinRates, agreement, win_rates};
+pub use question::{Asked, JudgeQuestion, Ruling, SCORES};
 pub use report::{
     Claim, Distribution, Fact, ModelInfo, ReportData, SampleGrid, SampleText, Seen, TaskNote,
     Version, claim, html,

@@ -216,7 +216,7 @@ pub const METRICS: &[Metric] = &[
         "loss_nats",
         "Loss, nats",
         Lower,
-        "−ln p of a true answer and its terminator given the prompt; where the model writes a list first, of the true list and the answer together, which bounds the answer's own from above.",
+        "−ln p of a true answer and its terminator given the prompt; where the model writes a list first, p is the mean over four lists that it draws, which bounds the answer's own loss from above; `true_list`: given the true list.",
     )),
     share((
         "levers",
@@ -224,6 +224,13 @@ pub const METRICS: &[Metric] = &[
         "Pass at 1",
         Higher,
         "Share of programs that pass all their tests at the first attempt.",
+    )),
+    share((
+        "levers",
+        "pass_at_k",
+        "Pass at k",
+        Higher,
+        "Chance that one of k programs passes all its tests, estimated without bias from all that were drawn for a problem.",
     )),
     share((
         "levers",

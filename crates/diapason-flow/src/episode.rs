@@ -101,6 +101,19 @@ pub enum Check {
         /// In 0..=1; 1 tells apart all texts of different words.
         similarity: f64,
     },
+    /// What a judge, a language model or a person, accepts by a criterion in words. No rule
+    /// decides it; the judge also says which texts count as one.
+    Judged {
+        /// What a valid output is, in words.
+        criterion: String,
+    },
+}
+
+impl Check {
+    /// Whether a judge is needed to say what is valid.
+    pub fn needs_judge(&self) -> bool {
+        matches!(self, Check::Judged { .. })
+    }
 }
 
 /// Which tokens of an episode bear loss.

@@ -1,5 +1,7 @@
 //! One sequence as text spans and as token ids, and many sequences as one pack.
 
+use std::ops::Range;
+
 /// The part of an episode that a span renders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -60,6 +62,28 @@ impl Tokens {
         self.ids.push(id);
         self.learn.push(learn);
         self.turn.push(turn);
+    }
+
+    /// Appends tokens of one turn, all targets or none, except that the first of a sequence never is.
+    pub fn extend(&mut self, ids: &[u32], learn: bool, turn: Option<u32>) {
+        let end = self.ids.len() + ids.len();
+        if self.ids.is_empty() && !ids.is_empty() {
+            self.learn.push(false);
+        }
+        self.ids.extend_from_slice(ids);
+        self.learn.resize(end, learn);
+        self.turn.resize(end, turn);
+    }
+
+    /// Appends a range of another sequence; without `learn` none of it is a target.
+    pub fn append(&mut self, other: &Tokens, range: Range<usize>, learn: bool) {
+        self.ids.extend_from_slice(&other.ids[range.clone()]);
+        if learn {
+            self.learn.extend_from_slice(&other.learn[range.clone()]);
+        } else {
+            self.learn.resize(self.ids.len(), false);
+        }
+        self.turn.extend_from_slice(&other.turn[range]);
     }
 
     /// Token ids, `[T]`.
@@ -136,12 +160,11 @@ impl Pack {
         if self.starts.is_empty() {
             self.starts.push(0);
         }
-        for (index, id) in ids.iter().enumerate() {
-            self.ids.push(*id);
-            self.learn.push(if index == 0 { 0.0 } else { weight(index) });
-            self.position.push(index as u32);
-            self.branch.push(0);
-        }
+        self.ids.extend_from_slice(ids);
+        let weight = |index| if index == 0 { 0.0 } else { weight(index) };
+        self.learn.extend((0..ids.len()).map(weight));
+        self.position.extend(0..ids.len() as u32);
+        self.branch.resize(self.ids.len(), 0);
         self.starts.push(self.ids.len());
     }
 
@@ -189,7 +212,7 @@ impl Pack {
     }
 
     /// Token ranges of the segments, in order.
-    pub fn segments(&self) -> impl ExactSizeIterator<Item = std::ops::Range<usize>> + '_ {
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = Range<usize>> + '_ {
         self.starts.windows(2).map(|pair| pair[0]..pair[1])
     }
 
@@ -228,6 +251,23 @@ mod tests {
         assert_eq!(pack.segments().collect::<Vec<_>>(), [0..3, 3..5]);
         assert_eq!(pack.learned(), 3.0);
         assert_eq!(tokens.learned(), 2);
+    }
+
+    #[test]
+    fn stretches_are_appended_as_their_tokens_would_be() {
+        let (mut whole, mut part) = (Tokens::default(), Tokens::default());
+        whole.extend(&[], true, None);
+        whole.extend(&[1, 2], true, None);
+        whole.extend(&[3, 4], true, Some(0));
+        whole.extend(&[5], false, Some(1));
+        assert_eq!(whole.ids(), [1, 2, 3, 4, 5]);
+        assert_eq!(whole.learn(), [false, true, true, true, false]);
+        assert_eq!(whole.turn(), [None, None, Some(0), Some(0), Some(1)]);
+        part.append(&whole, 1..3, false);
+        part.append(&whole, 3..5, true);
+        assert_eq!(part.ids(), [2, 3, 4, 5]);
+        assert_eq!(part.learn(), [false, false, true, false]);
+        assert_eq!(part.turn(), [None, Some(0), Some(0), Some(1)]);
     }
 
     #[test]

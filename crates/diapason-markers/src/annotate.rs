@@ -65,6 +65,11 @@ impl Annotator {
         self.named(&prose)
     }
 
+    /// The programming languages of the code in a text.
+    pub fn code_types(&self, text: &str) -> Vec<&'static str> {
+        self.code.detect(text)
+    }
+
     fn named(&self, text: &str) -> Option<&'static str> {
         let found = self.languages.detect(text)?;
         let sure = found.confidence >= LEAST_CONFIDENCE;
@@ -100,7 +105,9 @@ impl Annotator {
         offer("code_type", several(&self.code.detect(output)));
         offer("format", several(&formats(output)));
         for tagger in &self.taggers {
-            offer(tagger.marker(), one(tagger.predict(input.unwrap_or(""), output)));
+            if let Some(class) = tagger.predict(input.unwrap_or(""), output) {
+                offer(tagger.marker(), one(class));
+            }
         }
         let words = markers.0.get("length_tokens").and_then(|value| value.values().first());
         if let Some(words) = words.and_then(|words| words.parse().ok()) {

@@ -47,7 +47,10 @@ pub use list::{SEPARATOR, Split, print_list, split_list};
 pub use prompt::{Prompt, Reading, TAGGED, approximate_tokens};
 pub use provenance::Provenance;
 pub use quality::Quartiles;
-pub use row::{Output, RowError, annotate_row, annotate_row_with, markers_of_row, outputs_of_row};
+pub use row::{
+    Output, RowError, annotate_row, annotate_row_with, examples_of_row, markers_of_row,
+    outputs_of_row,
+};
 pub use statistics::{Joint, MarkerSummary, Statistics, Summary, TAIL_SHARE, ValueShare, page};
 pub use tagger::{Accuracy, ClassAccuracy, Example, FitSettings, Tagger, fit};
 pub use taxonomy::{BUILT_IN, Entry, Kind, Marker, Measure, Taxonomy};

@@ -168,11 +168,9 @@ impl Prompt {
         reading
     }
 
-    /// Tokens of a question and its answer, roughly: see [`approximate_tokens`].
-    pub fn tokens(&self, input: Option<&str>, output: &str) -> (u64, u64) {
-        let messages = self.messages(input, output);
-        let asked = messages.iter().map(|(_, text)| approximate_tokens(text) + 4).sum();
-        (asked, 8 * self.markers.len() as u64 + 4)
+    /// Tokens of an answer, roughly.
+    pub fn answer_tokens(&self) -> u64 {
+        8 * self.markers.len() as u64 + 4
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::annotate::Annotator;
 use crate::error::MarkerError;
 use crate::provenance::Provenance;
+use crate::tagger::Example;
 use diapason_flow::Markers;
 use serde_json::{Map, Value, json};
 
@@ -88,6 +89,22 @@ pub fn outputs_of_row(row: &Value, provenance: &Provenance) -> Result<Vec<Output
         Ok(())
     })?;
     Ok(outputs)
+}
+
+/// The outputs of a row that have one value of a marker, as examples of it.
+///
+/// # Errors
+/// The first thing wrong with the row.
+pub fn examples_of_row(row: &Value, marker: &str) -> Result<Vec<Example>, RowError> {
+    let example = |output: Output| match output.given.0.get(marker)?.values() {
+        [label] => Some(Example {
+            input: output.input.unwrap_or_default(),
+            output: output.text,
+            label: label.clone(),
+        }),
+        _ => None,
+    };
+    Ok(outputs_of_row(row, &Provenance::default())?.into_iter().filter_map(example).collect())
 }
 
 /// Takes an output with the object it stands in and what that is called.

@@ -2,8 +2,10 @@
 //!
 //! F hashed features (a power of two), C classes. A text is a set of features, each of weight
 //! `1/√n` where n is their number; the class with the largest score wins. Fitting is multinomial
-//! logistic regression by stochastic gradient steps; weights are kept as one byte each.
+//! logistic regression by stochastic gradient steps; weights are kept as one byte each. A tagger that
+//! is not sure enough says nothing: where that begins is found on examples of other sources.
 
+mod accuracy;
 mod features;
 mod fit;
 
@@ -11,10 +13,16 @@ use crate::error::MarkerError;
 use features::features;
 use serde::{Deserialize, Serialize};
 
-pub use fit::{Accuracy, ClassAccuracy, Example, FitSettings, fit};
+pub use accuracy::{Accuracy, ClassAccuracy};
+pub use fit::{Example, FitSettings, fit};
 
 /// Begins every saved tagger.
 const MAGIC: &[u8] = b"diapason tagger 1\n";
+
+/// The taggers of the binary. Fitted by `benches/tagger/fit.sh` to openly licensed labels, which
+/// docs/measurements/2026-11-20-markers.md lists beside their accuracy.
+const DEFAULTS: [&[u8]; 2] =
+    [include_bytes!("tagger/default/domain.tagger"), include_bytes!("tagger/default/task.tagger")];
 
 /// A fitted classifier of one marker.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +43,9 @@ struct Head {
     scale: f32,
     /// `[C]`.
     bias: Vec<f32>,
+    /// A class with less than this probability is not told.
+    #[serde(default)]
+    least: f32,
     /// What a held-out part of the examples said.
     accuracy: Accuracy,
 }
@@ -55,16 +66,41 @@ impl Tagger {
         &self.head.accuracy
     }
 
-    /// The likeliest class of an example; ties go to the earlier class.
-    pub fn predict(&self, input: &str, output: &str) -> &str {
-        let scores = self.scores(&features(input, output, self.head.bits));
+    /// The taggers that come with diapason: of domain and of task.
+    ///
+    /// # Panics
+    /// Never: a test reads them.
+    pub fn defaults() -> Vec<Tagger> {
+        let read =
+            |bytes: &&[u8]| Tagger::from_bytes(bytes).expect("the embedded taggers are whole");
+        DEFAULTS.iter().map(read).collect()
+    }
+
+    /// The class of an example; `None` where the tagger is not sure enough.
+    pub fn predict(&self, input: &str, output: &str) -> Option<&str> {
+        let (class, probability) = self.likeliest(input, output);
+        (probability >= self.head.least).then_some(class)
+    }
+
+    /// The likeliest class of an example and its probability; ties go to the earlier class.
+    pub fn likeliest(&self, input: &str, output: &str) -> (&str, f32) {
+        let mut shares = self.scores(&features(input, output, self.head.bits));
+        fit::softmax(&mut shares);
         let mut best = 0;
-        for (class, score) in scores.iter().enumerate() {
-            if *score > scores[best] {
+        for (class, share) in shares.iter().enumerate() {
+            if *share > shares[best] {
                 best = class;
             }
         }
-        &self.head.classes[best]
+        (&self.head.classes[best], shares[best])
+    }
+
+    /// The same tagger, silent where it is not sure: among examples of other sources that it still
+    /// answers, the share that is right, averaged over classes as their examples have them, is
+    /// at least `precision`. Where that cannot be, it is silent always.
+    pub fn sure(mut self, others: &[Example], precision: f64) -> Self {
+        self.head.least = accuracy::least_probability(&self, others, precision);
+        self
     }
 
     fn scores(&self, features: &[u32]) -> Vec<f32> {

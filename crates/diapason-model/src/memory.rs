@@ -13,6 +13,8 @@ use crate::{Activations, Adapter, Arch, Layout, Learning};
 pub struct TrainingRoom<'a> {
     /// Most tokens of a pack.
     pub max_tokens: usize,
+    /// Most of them that bear loss: room for more logits is never touched.
+    pub max_targets: usize,
     /// The adapter that trains, if one does.
     pub adapter: Option<&'a Adapter>,
     /// What learns.
@@ -35,7 +37,7 @@ impl TrainingRoom<'_> {
         let head = d + 8;
         let backward = 3 * d + branch + heads.row_width() + heads.out_width();
         let partial = norm_partial_len(n, d).max(head_norm_partial_len(n, arch.head_width));
-        let logits = chunk_rows(arch, n) * arch.vocabulary;
+        let logits = chunk_rows(arch, n).min(self.max_targets) * arch.vocabulary;
         let ropes = Ropes::elements(arch, n.min(arch.context));
         let elements = n * (forward + head + backward) + partial + logits + ropes;
         let scratch = threads * PRODUCT_SCRATCH + self.shared_elements(arch);
@@ -106,6 +108,7 @@ mod tests {
                 for activations in [Activations::Kept, Activations::Recomputed] {
                     let room = TrainingRoom {
                         max_tokens: 37,
+                        max_targets: 37,
                         adapter: None,
                         learning: &learning,
                         activations,

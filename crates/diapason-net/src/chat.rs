@@ -45,6 +45,8 @@ pub struct Reply {
 #[derive(Debug)]
 pub struct Chat {
     url: Url,
+    /// Where the same server gives rewards.
+    pooling: Url,
     model: String,
     token: Option<Token>,
     within: Duration,
@@ -68,13 +70,14 @@ impl Chat {
         let base = base.strip_suffix("/chat/completions").unwrap_or(base);
         let base = base.strip_suffix("/v1").unwrap_or(base);
         let url = Url::parse(&format!("{base}/v1/chat/completions"))?;
-        Ok(Chat { url, model: model.to_owned(), token, within, pause: Mutex::new(None) })
+        let pooling = Url::parse(&format!("{base}/pooling"))?;
+        Ok(Chat { url, pooling, model: model.to_owned(), token, within, pause: Mutex::new(None) })
     }
 
     /// Asks one question, again and again while the endpoint fails for now.
     ///
     /// # Errors
-    /// As any call; [`NetError::Answer`] for an answer without a message in it.
+    /// As any call; [`NetError::Transport`] for an answer without a message in it.
     pub fn ask(
         &self,
         client: &Client,
@@ -91,17 +94,53 @@ impl Chat {
                 "json_schema": {"name": "answer", "strict": true, "schema": schema},
             });
         }
+        self.call(client, &self.url, &body, observe, |answer| self.read(answer))
+    }
+
+    /// The reward of a conversation by a reward model behind `/pooling` (vLLM): the number, or of
+    /// several the last, which is that of the last token, as the text of a [`Reply`].
+    ///
+    /// # Errors
+    /// As any call; [`NetError::Transport`] for an answer without a number in it.
+    pub fn reward(
+        &self,
+        client: &Client,
+        messages: &[Message],
+        observe: &mut Observe<'_>,
+    ) -> Result<Reply, NetError> {
+        let body = json!({"model": self.model, "messages": messages, "encoding_format": "float"});
+        self.call(client, &self.pooling, &body, observe, |answer| {
+            let mut data = &answer["data"][0]["data"];
+            while let Some(list) = data.as_array() {
+                data = list.last().unwrap_or(&Value::Null);
+            }
+            if data.as_f64().is_none() {
+                return Err(Self::unusable(&self.pooling, "reward", answer));
+            }
+            let prompt_tokens = answer["usage"]["prompt_tokens"].as_u64().unwrap_or(0);
+            Ok(Reply { text: data.to_string(), prompt_tokens, completion_tokens: 0 })
+        })
+    }
+
+    fn call(
+        &self,
+        client: &Client,
+        url: &Url,
+        body: &Value,
+        observe: &mut Observe<'_>,
+        read: impl Fn(&Value) -> Result<Reply, NetError>,
+    ) -> Result<Reply, NetError> {
         let body = body.to_string().into_bytes();
         let call = Call {
             method: Method::Post(&body),
-            url: &self.url,
+            url,
             token: self.token.as_ref(),
             headers: Vec::new(),
             within: Some(self.within),
         };
         client.retry.run(observe, |observe| {
             self.wait_for_others(observe)?;
-            let answered = client.json(&call).and_then(|(answer, _)| self.read(&answer));
+            let answered = client.json(&call).and_then(|(answer, _)| read(&answer));
             if let Err(NetError::Busy { wait: Some(wait), .. }) = &answered
                 && *wait <= client.retry.longest
             {
@@ -128,9 +167,7 @@ impl Chat {
     fn read(&self, answer: &Value) -> Result<Reply, NetError> {
         let message = &answer["choices"][0]["message"];
         if !message.is_object() {
-            // Such as `{"error": …}` with status 200 from a server that is being restarted.
-            let problem = format!("its answer holds no message: {}", short(answer));
-            return Err(NetError::Transport { url: self.url.shown(), problem, transient: true });
+            return Err(Self::unusable(&self.url, "message", answer));
         }
         let tokens = |name: &str| answer["usage"][name].as_u64().unwrap_or(0);
         Ok(Reply {
@@ -138,6 +175,12 @@ impl Chat {
             prompt_tokens: tokens("prompt_tokens"),
             completion_tokens: tokens("completion_tokens"),
         })
+    }
+
+    /// Such as `{"error": …}` with status 200 from a server that is being restarted.
+    fn unusable(url: &Url, what: &str, answer: &Value) -> NetError {
+        let problem = format!("its answer holds no {what}: {}", short(answer));
+        NetError::Transport { url: url.shown(), problem, transient: true }
     }
 }
 

@@ -13,13 +13,19 @@
 //! * [`train_tokenizer`], [`import_llama2c`]: tokenizers of our own small models.
 //! * [`paint`]: a rendering for people, learned spans marked.
 
+mod encode;
 mod error;
 mod export;
 mod family;
+#[cfg(test)]
+mod hostile;
 mod llama2c;
+mod merges;
 mod paint;
 mod pieces;
 mod render;
+mod split;
+mod table;
 mod template;
 mod tokenizer;
 mod train;

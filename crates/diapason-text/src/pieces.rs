@@ -74,7 +74,7 @@ fn raw_byte(piece: &str) -> Option<u8> {
 }
 
 /// GPT-2's printable stand-in of every byte, by character.
-fn stand_ins() -> HashMap<char, u8> {
+pub(crate) fn stand_ins() -> HashMap<char, u8> {
     let printable = |byte: &u8| matches!(byte, 33..=126 | 161..=172 | 174..=255);
     let others = (0..=255u8).filter(|byte| !printable(byte)).zip(256u32..);
     let shown = (0..=255u8).filter(printable).map(|byte| (byte, u32::from(byte)));

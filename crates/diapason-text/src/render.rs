@@ -6,7 +6,7 @@
 //! terminator is a blank line, trims outputs.
 
 use crate::family::SystemTurn;
-use crate::template::{Template, TemplateKind};
+use crate::template::{Frames, Template, TemplateKind};
 use diapason_flow::{Episode, LossPolicy, Marked, Markers, Role, Span};
 use diapason_markers::{Lists, SEPARATOR, print_list};
 
@@ -49,7 +49,8 @@ impl Template {
             LossPolicy::FirstOutput => turn == first,
             LossPolicy::LastOutput | LossPolicy::ModalAnswer => turn >= first && turn == last,
         };
-        let mut page = Page { spans: Vec::new(), learn_all: policy == LossPolicy::AllTokens };
+        let frames = self.frames();
+        let mut page = Page { learn_all: policy == LossPolicy::AllTokens, ..Page::new(&frames) };
         self.write_turns(&mut page, (episode, lists), None, learned);
         Marked { spans: page.spans }
     }
@@ -65,7 +66,8 @@ impl Template {
     /// of Treasure Hunt), shown on the prompt side whatever [`MarkerSides`](crate::MarkerSides)
     /// says of the turns.
     pub fn render_prompt_with(&self, episode: &Episode, markers: &Markers) -> Marked {
-        let mut page = Page { spans: Vec::new(), learn_all: false };
+        let frames = self.frames();
+        let mut page = Page::new(&frames);
         let awaited = Asked {
             turn: episode.turns.len(),
             input: episode.query.as_ref().and_then(|query| query.input.as_deref()),
@@ -79,7 +81,8 @@ impl Template {
     /// Renders what follows a prompt if `text` is the output: the text and its terminator, both
     /// learned.
     pub fn render_output(&self, text: &str) -> Marked {
-        let mut page = Page { spans: Vec::new(), learn_all: false };
+        let frames = self.frames();
+        let mut page = Page::new(&frames);
         self.write_answer(&mut page, text, "", true, None);
         Marked { spans: page.spans }
     }
@@ -87,7 +90,8 @@ impl Template {
     /// Renders the list that an answer begins with, as it follows a prompt; the text of the answer
     /// follows it as [`render_output`](Self::render_output) renders it.
     pub fn render_list(&self, list: &str) -> Marked {
-        let mut page = Page { spans: Vec::new(), learn_all: false };
+        let frames = self.frames();
+        let mut page = Page::new(&frames);
         self.write_list(&mut page, list, true, Place { role: Role::Output, turn: None });
         Marked { spans: page.spans }
     }
@@ -111,7 +115,7 @@ impl Template {
 
     fn write_turns(
         &self,
-        page: &mut Page,
+        page: &mut Page<'_>,
         (episode, lists): (&Episode, &[Lists]),
         awaited: Option<&Asked>,
         learned: impl Fn(usize) -> bool,
@@ -147,8 +151,13 @@ impl Template {
         }
     }
 
-    fn write_description(&self, page: &mut Page, description: Option<&str>, first: Option<&Asked>) {
-        let Some(frame) = self.frame(Role::Description) else { return };
+    fn write_description(
+        &self,
+        page: &mut Page<'_>,
+        description: Option<&str>,
+        first: Option<&Asked>,
+    ) {
+        let Some(frame) = &page.frames.description else { return };
         let preamble = match self.family.chat.system {
             SystemTurn::Message { preamble, .. } if self.kind == TemplateKind::Chat => preamble,
             _ => "",
@@ -157,61 +166,64 @@ impl Template {
             return;
         }
         let place = Place { role: Role::Description, turn: None };
-        page.scaffold(&frame.header, place);
+        page.scaffold(frame.header.as_str(), place);
         if let Some(description) = description {
-            page.data(&format!("{}{description}", frame.lead), false, place);
+            page.data(format!("{}{description}", frame.lead), false, place);
         }
         if let Some(first) = first.filter(|first| self.on_description(first, description)) {
-            page.data(&format!("{}{}", self.separator(), first.list), false, place);
+            page.data(format!("{}{}", self.separator(), first.list), false, place);
         }
-        page.scaffold(&(frame.terminator + frame.trailer), place);
+        page.scaffold(format!("{}{}", frame.terminator, frame.trailer), place);
     }
 
     /// Writes the prompt side of a draw: its input, if any, and the header of its output.
-    fn write_question(&self, page: &mut Page, asked: &Asked, description: Option<&str>) {
+    fn write_question(&self, page: &mut Page<'_>, asked: &Asked, description: Option<&str>) {
         let chat = self.kind == TemplateKind::Chat;
         let list = if self.on_description(asked, description) { "" } else { &asked.list };
         let shown = chat || asked.input.is_some() || !list.is_empty();
-        if let Some(frame) = self.frame(Role::Input).filter(|_| shown) {
+        if let Some(frame) = page.frames.input.as_ref().filter(|_| shown) {
             let place = Place { role: Role::Input, turn: Some(asked.turn) };
-            page.scaffold(&frame.header, place);
+            page.scaffold(frame.header.as_str(), place);
             let folded = chat && self.family.chat.system == SystemTurn::Folded && asked.turn == 0;
             if let Some(description) = description.filter(|_| folded) {
                 page.data(description, false, Place { role: Role::Description, turn: None });
                 page.scaffold(FOLD, place);
             }
             match asked.input {
-                Some(input) => page.data(&format!("{}{input}", frame.lead), false, place),
+                Some(input) => page.data(format!("{}{input}", frame.lead), false, place),
                 None if chat => page.scaffold(NO_INPUT, place),
                 None => {}
             }
             if !list.is_empty() {
                 let alone = asked.input.is_none() && !chat;
                 let before = if alone { frame.lead } else { self.separator() };
-                page.data(&format!("{before}{list}"), false, place);
+                page.data(format!("{before}{list}"), false, place);
             }
-            page.scaffold(&(frame.terminator + frame.trailer), place);
+            page.scaffold(format!("{}{}", frame.terminator, frame.trailer), place);
         }
-        if let Some(frame) = self.frame(Role::Output) {
-            page.scaffold(&frame.header, Place { role: Role::Output, turn: Some(asked.turn) });
+        if let Some(frame) = &page.frames.output {
+            page.scaffold(
+                frame.header.as_str(),
+                Place { role: Role::Output, turn: Some(asked.turn) },
+            );
         }
     }
 
     /// Writes an output after its header: marker list, text, terminator, trailer.
     fn write_answer(
         &self,
-        page: &mut Page,
+        page: &mut Page<'_>,
         text: &str,
         list: &str,
         learn: bool,
         turn: Option<usize>,
     ) {
-        let Some(frame) = self.frame(Role::Output) else { return };
+        let Some(frame) = &page.frames.output else { return };
         let place = Place { role: Role::Output, turn };
         let text = if self.kind == TemplateKind::Colon { text.trim() } else { text };
         self.write_list(page, list, learn && self.markers.learn, place);
-        page.data(&format!("{}{text}", frame.lead), learn, place);
-        page.write(&frame.terminator, true, learn, place);
+        page.data(format!("{}{text}", frame.lead), learn, place);
+        page.write(frame.terminator.as_str(), true, learn, place);
         if turn.is_some() {
             page.scaffold(frame.trailer, place);
         }
@@ -219,12 +231,12 @@ impl Template {
 
     /// Writes the list that an answer begins with. Its separator is scaffolding, so that the text
     /// behind it has the same ids with a list as without one; in `colon`, the text brings a space.
-    fn write_list(&self, page: &mut Page, list: &str, learn: bool, place: Place) {
-        let Some(frame) = self.frame(Role::Output) else { return };
+    fn write_list(&self, page: &mut Page<'_>, list: &str, learn: bool, place: Place) {
+        let Some(frame) = &page.frames.output else { return };
         if list.is_empty() || self.kind == TemplateKind::Plain {
             return;
         }
-        page.data(&format!("{}{list}", frame.lead), learn, place);
+        page.data(format!("{}{list}", frame.lead), learn, place);
         if self.kind != TemplateKind::Colon {
             page.write(SEPARATOR, true, learn, place);
         }
@@ -262,27 +274,34 @@ struct Place {
 }
 
 /// The spans written so far.
-struct Page {
+struct Page<'frames> {
+    /// What stands around the texts.
+    frames: &'frames Frames,
     spans: Vec<Span>,
     /// Whether everything bears loss, scaffolding included.
     learn_all: bool,
 }
 
-impl Page {
-    fn scaffold(&mut self, text: &str, place: Place) {
+impl<'frames> Page<'frames> {
+    fn new(frames: &'frames Frames) -> Self {
+        Page { frames, spans: Vec::new(), learn_all: false }
+    }
+
+    fn scaffold(&mut self, text: impl Into<String>, place: Place) {
         self.write(text, true, false, place);
     }
 
-    fn data(&mut self, text: &str, learn: bool, place: Place) {
+    fn data(&mut self, text: impl Into<String>, learn: bool, place: Place) {
         self.write(text, false, learn, place);
     }
 
-    fn write(&mut self, text: &str, template: bool, learn: bool, place: Place) {
+    fn write(&mut self, text: impl Into<String>, template: bool, learn: bool, place: Place) {
+        let text = text.into();
         if text.is_empty() {
             return;
         }
         self.spans.push(Span {
-            text: text.to_owned(),
+            text,
             template,
             learn: learn || self.learn_all,
             role: Some(place.role),

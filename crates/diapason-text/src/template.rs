@@ -71,6 +71,13 @@ pub(crate) struct Frame {
     pub(crate) trailer: &'static str,
 }
 
+/// The frames of one template; `None` where the kind does not show a role as a message of its own.
+pub(crate) struct Frames {
+    pub(crate) description: Option<Frame>,
+    pub(crate) input: Option<Frame>,
+    pub(crate) output: Option<Frame>,
+}
+
 impl Template {
     /// A template of a family whose begin and end tokens the row itself names; what the row leaves
     /// to the tokenizer ([`Begin::Declared`]) is absent, and the end is the terminator.
@@ -137,6 +144,15 @@ impl Template {
     pub(crate) fn strings(&self) -> impl Iterator<Item = &str> {
         let own = self.begin.as_deref().into_iter().chain([self.document_end.as_str()]);
         own.chain(self.family.specials.iter().copied())
+    }
+
+    /// What stands around the texts of every role.
+    pub(crate) fn frames(&self) -> Frames {
+        Frames {
+            description: self.frame(Role::Description),
+            input: self.frame(Role::Input),
+            output: self.frame(Role::Output),
+        }
     }
 
     /// What stands around the text of a role; `None` where the kind does not show the role as a

@@ -6,13 +6,14 @@
 //! as content (`"special": false`, such as Qwen's `<think>`) stay what they are in data.
 
 use crate::TextError;
+use crate::encode::{Cache, Encoder, Pool, Workspace};
 use crate::family::Family;
 use crate::pieces::{Alphabet, Decoder, Pieces};
 use crate::template::{MarkerSides, Template, TemplateKind};
 use diapason_flow::{Marked, Span, Tokens};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,9 +22,11 @@ use std::sync::Arc;
 /// A tokenizer with the template that renders for it. Cheap to clone, shared between threads.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
-    inner: Arc<tokenizers::Tokenizer>,
+    inner: Arc<Encoder>,
     /// The same without a space of its own before a text: for scaffolding between two texts.
-    bare: Arc<tokenizers::Tokenizer>,
+    bare: Arc<Encoder>,
+    /// Of this template: scaffolding has other ids in another.
+    pool: Arc<Pool>,
     pieces: Arc<Pieces>,
     /// Ids of the tokens that data can never become, by name.
     reserved: Arc<BTreeMap<String, u32>>,
@@ -31,37 +34,6 @@ pub struct Tokenizer {
     scaffolding: Arc<Vec<(String, u32)>>,
     template: Template,
     source: Arc<Source>,
-}
-
-/// Bytes of texts that a [`Memo`] remembers at most.
-const MEMO_BYTES: usize = 32 << 20;
-
-/// Ids of the texts that were met before.
-#[derive(Default)]
-struct Memo {
-    /// Data, then scaffolding: the same text has other ids there.
-    ids: [HashMap<String, Vec<u32>>; 2],
-    bytes: usize,
-}
-
-impl Memo {
-    fn ids(
-        &mut self,
-        template: bool,
-        text: &str,
-        encode: impl FnOnce() -> Result<Vec<u32>, TextError>,
-    ) -> Result<&[u32], TextError> {
-        if self.bytes > MEMO_BYTES {
-            self.ids.iter_mut().for_each(HashMap::clear);
-            self.bytes = 0;
-        }
-        let known = &mut self.ids[usize::from(template)];
-        if !known.contains_key(text) {
-            self.bytes += text.len();
-            known.insert(text.to_owned(), encode()?);
-        }
-        Ok(&known[text])
-    }
 }
 
 /// What the tokenizer was loaded from, as it is saved again.
@@ -142,20 +114,16 @@ impl Tokenizer {
         let content_tokens = added.into_iter().map(|(content, id, _)| (content, id));
         set_apart(&mut value, &reserved);
         let build = |value: Value| {
-            serde_json::from_value(value)
-                .map(|mut built: tokenizers::Tokenizer| {
-                    built.set_encode_special_tokens(true);
-                    Arc::new(built)
-                })
-                .map_err(|problem| malformed(&source.path, &problem))
+            Encoder::new(value).map(Arc::new).map_err(|problem| malformed(&source.path, &problem))
         };
         let bare = without_prefix(&value).map(build).transpose()?;
         let inner = build(value)?;
         let bare = bare.unwrap_or_else(|| Arc::clone(&inner));
-        let pieces = Pieces::new(alphabet, inner.get_vocab(false), content_tokens);
+        let pieces = Pieces::new(alphabet, inner.slow().get_vocab(false), content_tokens);
         let tokenizer = Tokenizer {
             inner,
             bare,
+            pool: Arc::default(),
             pieces: Arc::new(pieces),
             reserved: Arc::new(reserved),
             scaffolding: Arc::new(scaffolding),
@@ -174,7 +142,8 @@ impl Tokenizer {
         let markers = self.template.markers;
         let template = self.source.template(kind, |name| self.token_id(name).is_some())?;
         let scaffolding = Arc::new(scaffolding(&template, |name| self.token_id(name)));
-        Ok(Tokenizer { template: template.with_markers(markers), scaffolding, ..self })
+        let template = template.with_markers(markers);
+        Ok(Tokenizer { template, scaffolding, pool: Arc::default(), ..self })
     }
 
     /// The same tokenizer with other marker settings.
@@ -194,7 +163,7 @@ impl Tokenizer {
 
     /// Id of a token by its name.
     pub fn token_id(&self, name: &str) -> Option<u32> {
-        self.reserved.get(name).copied().or_else(|| self.inner.token_to_id(name))
+        self.reserved.get(name).copied().or_else(|| self.inner.slow().token_to_id(name))
     }
 
     /// Text of one token; a replacement character for what is no complete UTF-8 by itself.
@@ -229,59 +198,33 @@ impl Tokenizer {
     }
 
     /// Tokenises a rendering span by span. Neighbouring data spans with equal flags are one text;
-    /// the first token is never a target.
+    /// the first token is never a target. Threads that call this each find what they met before.
     pub fn encode(&self, marked: &Marked) -> Result<Tokens, TextError> {
-        self.encode_with(marked, &mut Memo::default())
+        self.pool.with(|workspace| self.encode_with(marked, workspace))
     }
 
-    /// `count` renderings tokenised on some threads, in order: [`encode`](Self::encode) of every
-    /// one. Texts that occur again, as those of tables do, are tokenised once a thread.
-    ///
-    /// # Errors
-    /// The first text that cannot be tokenised.
-    pub fn encode_all(
-        &self,
-        count: usize,
-        threads: usize,
-        render: impl Fn(usize) -> Marked + Sync,
-    ) -> Result<Vec<Tokens>, TextError> {
-        let size = count.div_ceil(threads.max(1)).max(1);
-        let part = |start: usize| {
-            let mut memo = Memo::default();
-            let end = count.min(start + size);
-            (start..end).map(|index| self.encode_with(&render(index), &mut memo)).collect()
-        };
-        let part = &part;
-        let parts: Vec<Result<Vec<Tokens>, TextError>> = std::thread::scope(|scope| {
-            let running: Vec<_> =
-                (0..count).step_by(size).map(|start| scope.spawn(move || part(start))).collect();
-            let joined = running
-                .into_iter()
-                .map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            joined.collect()
-        });
-        let mut all = Vec::with_capacity(count);
-        for part in parts {
-            all.extend(part?);
-        }
-        Ok(all)
-    }
-
-    fn encode_with(&self, marked: &Marked, memo: &mut Memo) -> Result<Tokens, TextError> {
+    fn encode_with(&self, marked: &Marked, workspace: &mut Workspace) -> Result<Tokens, TextError> {
+        let Workspace { cache, memo, ids } = workspace;
         let mut tokens = Tokens::default();
+        // The space before a text is the layout's own in `colon`.
+        let colon = self.template.kind() == TemplateKind::Colon;
+        let data = if colon { &self.bare } else { &self.inner };
         for (span, text) in stretches(&marked.spans) {
-            let ids = memo.ids(span.template, &text, || {
-                if span.template {
-                    self.scaffold_ids(&text)
-                } else if self.template.kind() == TemplateKind::Colon {
-                    // The layout's own space: a tokenizer that puts one itself gets none.
-                    encode_as(&self.bare, &text)
-                } else {
-                    self.encode_text(&text)
-                }
-            })?;
-            for id in ids {
-                tokens.push(*id, span.learn && !tokens.is_empty(), span.turn);
+            if !span.template && data.is_fast() {
+                ids.clear();
+                data.append(&text, cache, ids)?;
+                tokens.extend(ids, span.learn, span.turn);
+            } else {
+                let known = memo.ids(span.template, &text, || {
+                    let mut ids = Vec::new();
+                    if span.template {
+                        self.append_scaffold(&text, cache, &mut ids)?;
+                    } else {
+                        data.append(&text, cache, &mut ids)?;
+                    }
+                    Ok(ids)
+                })?;
+                tokens.extend(known, span.learn, span.turn);
             }
         }
         Ok(tokens)
@@ -289,7 +232,9 @@ impl Tokenizer {
 
     /// Ids of data: special-token strings in it are plain text, no token is added.
     pub fn encode_text(&self, text: &str) -> Result<Vec<u32>, TextError> {
-        encode_as(&self.inner, text)
+        let mut ids = Vec::new();
+        self.pool.with(|workspace| self.inner.append(text, &mut workspace.cache, &mut ids))?;
+        Ok(ids)
     }
 
     /// Ids of an output with its terminator, as they follow a prompt: an option to score.
@@ -314,9 +259,19 @@ impl Tokenizer {
         &self.source
     }
 
-    /// Ids of template text, in which the scaffolding strings are tokens.
     fn scaffold_ids(&self, text: &str) -> Result<Vec<u32>, TextError> {
         let mut ids = Vec::new();
+        self.pool.with(|workspace| self.append_scaffold(text, &mut workspace.cache, &mut ids))?;
+        Ok(ids)
+    }
+
+    /// Appends the ids of template text, in which the scaffolding strings are tokens.
+    fn append_scaffold(
+        &self,
+        text: &str,
+        cache: &mut Cache,
+        ids: &mut Vec<u32>,
+    ) -> Result<(), TextError> {
         let mut rest = text;
         while !rest.is_empty() {
             // The earliest match; the longest of those, as the list is ordered by length.
@@ -324,16 +279,13 @@ impl Tokenizer {
                 rest.find(name.as_str()).map(|start| (start, name.len(), *id))
             });
             let Some((start, length, id)) = found.min_by_key(|(start, _, _)| *start) else {
-                ids.extend(encode_as(&self.bare, rest)?);
-                break;
+                return self.bare.append(rest, cache, ids);
             };
-            if start > 0 {
-                ids.extend(encode_as(&self.bare, &rest[..start])?);
-            }
+            self.bare.append(&rest[..start], cache, ids)?;
             ids.push(id);
             rest = &rest[start + length..];
         }
-        Ok(ids)
+        Ok(())
     }
 
     /// Verifies on load what everything else relies on.
@@ -345,15 +297,6 @@ impl Tokenizer {
         }
         Ok(())
     }
-}
-
-/// Ids of a text as data of one tokenizer.
-fn encode_as(inner: &tokenizers::Tokenizer, text: &str) -> Result<Vec<u32>, TextError> {
-    let encoding = inner.encode_fast(text, false).map_err(|problem| TextError::Encode {
-        text: text.chars().take(60).collect(),
-        problem: problem.to_string(),
-    })?;
-    Ok(encoding.get_ids().to_vec())
 }
 
 /// The tokenizer without its `Prepend` normalizer; `None` if it has none.

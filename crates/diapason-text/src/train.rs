@@ -6,6 +6,7 @@
 //! word alone in an output.
 
 use crate::TextError;
+use crate::split::OWN;
 use crate::template::TemplateKind;
 use crate::tokenizer::Tokenizer;
 use serde_json::{Map, Value, json};
@@ -33,9 +34,6 @@ const PAD: &str = "<|pad|>";
 /// Number of bytes, each a token of its own, so that any text has ids.
 const BYTES: usize = 256;
 
-/// The pieces. Combining marks belong to the letters they modify.
-const PIECES: &str = r" ?[\p{L}\p{M}]+| ?\p{N}|\n| ?[^\s\p{L}\p{M}\p{N}]|[\s\S]";
-
 /// Learns a tokenizer of at most `vocabulary_size` tokens: the special tokens, the 256 bytes, then
 /// the most frequent pieces that occur at least twice, each whole; other text is spelled in bytes.
 /// The same texts give the same bytes.
@@ -57,7 +55,7 @@ where
         return Err(failed(format!("the special tokens and the bytes alone are {least}")));
     }
     let byte_level = ByteLevel::new(false, false, false);
-    let pattern = SplitPattern::Regex(PIECES.to_owned());
+    let pattern = SplitPattern::Regex(OWN.to_owned());
     let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(own)?;
     let pieces = Sequence::new(vec![
         PreTokenizerWrapper::Split(split),

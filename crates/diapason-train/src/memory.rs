@@ -34,7 +34,7 @@ impl MemoryPlan {
         arch: &Arch,
         adapter: Option<&Adapter>,
         settings: &TrainSettings,
-        (batch_tokens, threads): (usize, usize),
+        (batch, threads): (Batch, usize),
     ) -> Result<Self, TrainError> {
         let layout = Layout::of(arch);
         let tensors = adapter.map_or(&layout.tensors, |adapter| &adapter.tensors);
@@ -45,7 +45,8 @@ impl MemoryPlan {
         let moments = tensors.iter().filter(learns);
         let moments = moments.map(|tensor| Moments::bytes(settings.moments, tensor.range.len()));
         let room = TrainingRoom {
-            max_tokens: batch_tokens,
+            max_tokens: batch.tokens,
+            max_targets: batch.targets,
             adapter,
             learning: &learning,
             activations: settings.activations,
@@ -56,6 +57,26 @@ impl MemoryPlan {
             moments_bytes: moments.sum::<usize>() as u64,
             workspace_bytes: room.bytes(arch, threads) as u64,
         })
+    }
+}
+
+/// The largest micro-batch of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Batch {
+    pub(crate) tokens: usize,
+    /// Tokens that bear loss, of whichever micro-batch has most.
+    pub(crate) targets: usize,
+}
+
+impl Batch {
+    /// Large enough for both.
+    pub(crate) fn or(self, other: Self) -> Self {
+        let Batch { tokens, targets } = self;
+        Batch { tokens: tokens.max(other.tokens), targets: targets.max(other.targets) }
+    }
+
+    fn within(self, tokens: usize) -> Self {
+        Batch { tokens: self.tokens.min(tokens), targets: self.targets.min(tokens) }
     }
 }
 
@@ -86,19 +107,18 @@ pub(crate) fn check(
     arch: &Arch,
     adapter: Option<&Adapter>,
     settings: &TrainSettings,
-    (batch_tokens, threads): (usize, usize),
+    (batch, threads): (Batch, usize),
 ) -> Result<MemoryPlan, TrainError> {
-    let plan = |settings: &TrainSettings, tokens| {
-        MemoryPlan::of(arch, adapter, settings, (tokens, threads))
-    };
-    let found = plan(settings, batch_tokens)?;
+    let plan =
+        |settings: &TrainSettings, batch| MemoryPlan::of(arch, adapter, settings, (batch, threads));
+    let found = plan(settings, batch)?;
     let Some(bound) = settings.max_memory_bytes.filter(|bound| found.total_bytes() > *bound) else {
         return Ok(found);
     };
-    let (mut lower, mut tokens, mut needed) = (settings.clone(), batch_tokens, found.total_bytes());
+    let (mut lower, mut tokens, mut needed) = (settings.clone(), batch.tokens, found.total_bytes());
     let mut advice = Vec::new();
     let mut try_out = |change: String, settings: &TrainSettings, tokens| {
-        let total = plan(settings, tokens)?.total_bytes();
+        let total = plan(settings, batch.within(tokens))?.total_bytes();
         if needed > bound && total < needed {
             advice.push(format!("{change}: {}", mebibytes(total)));
             needed = total;

@@ -80,7 +80,7 @@ impl Cutter<'_> {
         if let Some(open) = &mut self.open
             && open.len() + turn.len() <= self.limit
         {
-            append(open, self.tokens, turn.clone(), true);
+            open.append(self.tokens, turn.clone(), true);
             self.last = Some(turn);
             return;
         }
@@ -101,25 +101,17 @@ impl Cutter<'_> {
             .clone()
             .filter(|last| !self.first_turn_learns && needed + last.len() <= self.limit);
         let mut piece = Tokens::default();
-        append(&mut piece, self.tokens, self.prefix.clone(), self.cut.pieces.is_empty());
+        piece.append(self.tokens, self.prefix.clone(), self.cut.pieces.is_empty());
         let predicted = self.first_turn_learns || context.is_some();
         if let Some(context) = context {
-            append(&mut piece, self.tokens, context, false);
+            piece.append(self.tokens, context, false);
         }
-        append(&mut piece, self.tokens, turn, predicted);
+        piece.append(self.tokens, turn, predicted);
         Some(piece)
     }
 
     fn close(&mut self) {
         self.cut.pieces.extend(self.open.take().filter(|piece| piece.learned() > 0));
-    }
-}
-
-/// Copies a range of tokens; without `learn` none of them bears loss.
-fn append(piece: &mut Tokens, tokens: &Tokens, range: Range<usize>, learn: bool) {
-    for index in range {
-        let learn = learn && tokens.learn()[index];
-        piece.push(tokens.ids()[index], learn, tokens.turn()[index]);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a run will do: which pieces exist, in which order they come, where the steps end.
 
-use crate::memory::MemoryPlan;
+use crate::memory::{Batch, MemoryPlan};
 use crate::pack::{cut, runs};
 use crate::soft::{self, Piece};
 use crate::{Sequence, TrainError, TrainSettings};
@@ -68,8 +68,8 @@ impl Plan {
             Some(lora) => Some(Adapter::new(arch, lora, &Streams::new(settings.seed))?),
             None => None,
         };
-        let batch_tokens = steps.largest_batch_tokens(&corpus);
-        let memory = MemoryPlan::of(arch, adapter.as_ref(), settings, (batch_tokens, 1))?;
+        let batch = steps.largest_batch(&corpus);
+        let memory = MemoryPlan::of(arch, adapter.as_ref(), settings, (batch, 1))?;
         Ok(Plan::new(&corpus, &steps, memory))
     }
 
@@ -188,10 +188,14 @@ impl<'a> Corpus<'a> {
         runs.into_iter().map(|run| run.start as u32..run.end as u32).collect()
     }
 
-    /// Tokens of the largest of these runs.
-    pub(crate) fn largest_batch_tokens(&self, budget_tokens: usize) -> usize {
-        let tokens = |run: Range<u32>| run.map(|index| self.tokens(index).len()).sum();
-        self.batches(budget_tokens).into_iter().map(tokens).max().unwrap_or(0)
+    /// The largest of these runs.
+    pub(crate) fn largest_batch(&self, budget_tokens: usize) -> Batch {
+        let batches = self.batches(budget_tokens).into_iter().map(|run| {
+            let tokens = || run.clone().map(|index| self.tokens(index));
+            let targets = tokens().map(Tokens::learned).sum();
+            Batch { tokens: tokens().map(Tokens::len).sum(), targets }
+        });
+        batches.fold(Batch::default(), Batch::or)
     }
 
     /// Hash of everything that is trained on.
@@ -279,12 +283,14 @@ impl Steps {
         batches.map(|range| &self.order[range.clone()]).collect()
     }
 
-    /// Tokens of the largest micro-batch.
-    pub(crate) fn largest_batch_tokens(&self, corpus: &Corpus<'_>) -> usize {
-        let tokens = |range: &Range<usize>| {
-            self.order[range.clone()].iter().map(|&index| corpus.piece(index).len()).sum::<usize>()
-        };
-        self.batches.iter().flatten().map(tokens).max().unwrap_or(0)
+    /// The largest micro-batch.
+    pub(crate) fn largest_batch(&self, corpus: &Corpus<'_>) -> Batch {
+        let batches = self.batches.iter().flatten().map(|range| {
+            let pieces = || self.order[range.clone()].iter().map(|&index| corpus.piece(index));
+            let tokens = pieces().map(Piece::len).sum();
+            Batch { tokens, targets: pieces().map(Piece::targets).sum() }
+        });
+        batches.fold(Batch::default(), Batch::or)
     }
 }
 

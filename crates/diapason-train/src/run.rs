@@ -41,9 +41,9 @@ pub fn train(
     let corpus = Corpus::new(&model.arch, sequences, settings)?;
     let held_out = Corpus::new(&model.arch, held_out, settings)?;
     let steps = Steps::new(&corpus, settings);
-    let measured = held_out.largest_batch_tokens(settings.micro_batch_tokens);
-    let batch_tokens = steps.largest_batch_tokens(&corpus).max(measured);
-    let room = (batch_tokens, device.threads());
+    let measured = held_out.largest_batch(settings.micro_batch_tokens);
+    let batch = steps.largest_batch(&corpus).or(measured);
+    let room = (batch, device.threads());
     let memory = memory::check(&model.arch, model.adapters.first(), settings, room)?;
     let plan = Plan::new(&corpus, &steps, memory);
     if observer(&Event::Planned(plan)) == Control::Stop {
@@ -52,7 +52,7 @@ pub fn train(
     fs::create_dir_all(folder).map_err(TrainError::io("create", folder))?;
     let checkpoints =
         Checkpoints::new(folder, settings.keep_checkpoints, identity(model, &corpus, settings));
-    let mut stepper = Stepper::new(model, device, &corpus, settings, batch_tokens)?;
+    let mut stepper = Stepper::new(model, device, &corpus, settings, batch.tokens)?;
     let stop = resume(model, &mut stepper, &checkpoints, observer)?;
     let log = Log::open(folder, stepper.optimiser.step)?;
     Run { model, stepper, held_out, steps, checkpoints, log, observer, stop }.run()

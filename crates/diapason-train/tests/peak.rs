@@ -45,8 +45,8 @@ fn a_plan_is_within_a_tenth_of_the_peak() {
     let base = TrainSettings {
         micro_batch_tokens: 1024,
         max_sequence_tokens: 512,
-        tokens_per_step: 2048,
-        max_steps: Some(2),
+        tokens_per_step: 1024,
+        max_steps: Some(1),
         checkpoint_every_steps: 0,
         ..TrainSettings::default()
     };

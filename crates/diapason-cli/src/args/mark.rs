@@ -32,7 +32,7 @@ pub(crate) struct AnnotateArgs {
     /// The corpus: JSON lines, or Parquet by its extension
     #[arg(required = true)]
     pub input: Option<PathBuf>,
-    /// The file of JSON lines to write
+    /// The file to write: JSON lines, or Parquet by its extension
     #[arg(long, required = true)]
     pub out: Option<PathBuf>,
     /// Which markers there are.
@@ -41,9 +41,9 @@ pub(crate) struct AnnotateArgs {
     /// A TOML file that makes markers of columns and constants
     #[arg(long, value_name = "FILE")]
     pub provenance: Option<PathBuf>,
-    /// A tagger that `mark fit-tagger` wrote, or the address of a language model that speaks
-    /// `/v1/chat/completions`; repeatable
-    #[arg(long = "tagger", value_name = "FILE|URL")]
+    /// `default` for the built-in taggers of domain and task, a tagger that `mark fit-tagger` wrote,
+    /// or the address of a language model that speaks `/v1/chat/completions`; repeatable
+    #[arg(long = "tagger", value_name = "default|FILE|URL")]
     pub taggers: Vec<TaggerPlace>,
     /// How the language model is asked.
     #[command(flatten)]
@@ -75,21 +75,19 @@ pub(crate) enum MarkVerb {
     #[command(
         after_help = "Example:\n  diapason mark fit-tagger marked.jsonl --marker task --out task.tagger"
     )]
-    FitTagger {
-        /// An annotated corpus
+    FitTagger(FitTaggerArgs),
+    /// How often a tagger is right, class by class
+    #[command(
+        after_help = "Example:\n  diapason mark measure-tagger default other.jsonl --marker domain"
+    )]
+    MeasureTagger {
+        /// `default`, or a tagger that `mark fit-tagger` wrote
+        tagger: TaggerPlace,
+        /// An annotated corpus of other sources than the tagger was fitted to
         input: PathBuf,
-        /// The marker to predict
+        /// The marker, where several taggers are meant
         #[arg(long)]
-        marker: String,
-        /// Which markers there are.
-        #[command(flatten)]
-        taxonomy: TaxonomyArgs,
-        /// The file to write
-        #[arg(long)]
-        out: PathBuf,
-        /// Seed of the order and of the held-out examples
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
+        marker: Option<String>,
         /// JSON
         #[arg(long)]
         json: bool,
@@ -99,6 +97,40 @@ pub(crate) enum MarkVerb {
         after_help = "Example:\n  diapason mark predict --model DIR --input 'Write a poem.' --marker lang=French"
     )]
     Predict(PredictArgs),
+}
+
+/// Arguments of `mark fit-tagger`.
+#[derive(Debug, Args)]
+pub(crate) struct FitTaggerArgs {
+    /// An annotated corpus
+    pub input: PathBuf,
+    /// The marker to predict
+    #[arg(long)]
+    pub marker: String,
+    /// Which markers there are.
+    #[command(flatten)]
+    pub taxonomy: TaxonomyArgs,
+    /// The file to write
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Two to this power features; the file has as many bytes for every class
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=24))]
+    pub bits: u32,
+    /// 0 counts examples alike, 1 classes
+    #[arg(long, default_value_t = 0.0)]
+    pub balance: f32,
+    /// An annotated corpus of other sources, to be silent where answers there would be wrong
+    #[arg(long, value_name = "FILE")]
+    pub others: Option<PathBuf>,
+    /// Share of the answers on `--others` that must be right, every class of them weighing the same
+    #[arg(long, default_value_t = 0.8, requires = "others")]
+    pub precision: f64,
+    /// Seed of the order and of the held-out examples
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `mark predict`.

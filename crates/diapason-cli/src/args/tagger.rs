@@ -4,9 +4,10 @@ use clap::Args;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A file that `mark fit-tagger` wrote, or the address of a language model.
+/// The taggers of the binary, a file that `mark fit-tagger` wrote, or the address of a language model.
 #[derive(Clone, Debug)]
 pub(crate) enum TaggerPlace {
+    Default,
     File(PathBuf),
     Endpoint(String),
 }
@@ -19,6 +20,8 @@ impl FromStr for TaggerPlace {
         let address = text.starts_with("https://") || text.starts_with("http://");
         Ok(if address {
             TaggerPlace::Endpoint(text.to_owned())
+        } else if text == "default" {
+            TaggerPlace::Default
         } else {
             TaggerPlace::File(PathBuf::from(text))
         })
@@ -53,6 +56,14 @@ pub(crate) struct EndpointArgs {
     /// File that keeps every answer, to be used again; default: OUT.answers
     #[arg(long = "tagger-answers", value_name = "FILE")]
     pub answers: Option<PathBuf>,
+    /// What asking may cost.
+    #[command(flatten)]
+    pub spending: SpendingArgs,
+}
+
+/// What asking a language model may cost.
+#[derive(Debug, Args)]
+pub(crate) struct SpendingArgs {
     /// Price of a million tokens asked and of a million answered: `0.15,0.60`
     #[arg(long, value_name = "IN,OUT", value_parser = price)]
     pub price: Option<(f64, f64)>,

@@ -32,8 +32,13 @@ pub(super) fn train(session: &Session<'_>, args: &BenchTrainArgs) -> anyhow::Res
     });
     let activations = if args.recompute { Activations::Recomputed } else { Activations::Kept };
     let moments = if args.bytes { MomentPrecision::Bytes } else { MomentPrecision::F32 };
-    let room =
-        TrainingRoom { max_tokens: pack.len(), adapter: None, learning: &learning, activations };
+    let room = TrainingRoom {
+        max_tokens: pack.len(),
+        max_targets: pack.learn().iter().filter(|weight| **weight > 0.0).count(),
+        adapter: None,
+        learning: &learning,
+        activations,
+    };
     let workspace_bytes = room.bytes(&model.arch, device.threads());
     let mut workspace = Workspace::learning(&model, learning.clone(), pack.len(), activations);
     let mut gradients = vec![0.0; model.weights.len()];

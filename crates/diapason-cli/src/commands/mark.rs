@@ -1,17 +1,17 @@
-//! `diapason mark`, `mark stats`, `mark fit-tagger`.
+//! `diapason mark` and its verbs.
 
 mod annotate;
 mod endpoint;
+mod join;
 mod predict;
-mod rows;
+pub(super) mod rows;
+mod taggers;
 
 use super::Session;
 use crate::args::{MarkArgs, MarkVerb, TaxonomyArgs};
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use diapason_flow::write_atomically;
-use diapason_markers::{
-    Example, FitSettings, Kind, Statistics, Summary, Taxonomy, fit, markers_of_row, page,
-};
+use diapason_markers::{Statistics, Summary, Taxonomy, markers_of_row, page};
 use rows::{Rows, parse};
 use serde_json::Value;
 use std::path::Path;
@@ -24,13 +24,9 @@ pub(crate) fn mark(session: &Session<'_>, args: MarkArgs) -> anyhow::Result<()> 
         Some(MarkVerb::Stats { input, taxonomy, html, json }) => {
             stats(session, &input, &taxonomy, html.as_deref(), json)
         }
-        Some(MarkVerb::FitTagger { input, marker, taxonomy, out, seed, json }) => {
-            let (taxonomy, _) = read_taxonomy(&taxonomy)?;
-            let wanted = taxonomy.marker(&marker)?;
-            if wanted.kind != Kind::Name {
-                bail!("`{marker}` has numbers, not classes\n\nhint: name a marker such as task");
-            }
-            fit_tagger(session, &input, &marker, &out, seed, json)
+        Some(MarkVerb::FitTagger(args)) => taggers::fit(session, &args),
+        Some(MarkVerb::MeasureTagger { tagger, input, marker, json }) => {
+            taggers::measure(session, &tagger, (&input, marker.as_deref()), json)
         }
     }
 }
@@ -101,50 +97,6 @@ fn print_summary(session: &Session<'_>, summary: &Summary) -> anyhow::Result<()>
             console
                 .data(&format!("  {place} {share:>5.1} %  {:>9}  {}", value.count, value.value))?;
         }
-    }
-    Ok(())
-}
-
-fn fit_tagger(
-    session: &Session<'_>,
-    input: &Path,
-    marker: &str,
-    out: &Path,
-    seed: u64,
-    as_json: bool,
-) -> anyhow::Result<()> {
-    let mut examples: Vec<Example> = Vec::new();
-    let mut rows = Rows::open(input)?;
-    while let Some((line, text)) = rows.next_row()? {
-        let row: Value = rows.parse(line, &text)?;
-        examples.extend(rows::labelled(&row, marker));
-    }
-    session.console.say(&format!("{} labelled outputs", examples.len()));
-    let tagger = fit(marker, &examples, &FitSettings { seed, ..FitSettings::default() })?;
-    let bytes = tagger.to_bytes();
-    write_atomically(out, |file| file.write_all(&bytes))
-        .with_context(|| format!("cannot write `{}`", out.display()))?;
-    let accuracy = tagger.accuracy();
-    if as_json {
-        return Ok(session.console.data(&serde_json::to_string_pretty(accuracy)?)?);
-    }
-    session.console.data(&format!(
-        "right on {:.1} % of {} held-out outputs; the most frequent class alone: {:.1} %",
-        100.0 * accuracy.share,
-        accuracy.examples,
-        100.0 * accuracy.majority
-    ))?;
-    let percent = |share: Option<f64>| {
-        share.map_or_else(|| "    –".to_owned(), |share| format!("{:>5.1}", 100.0 * share))
-    };
-    for class in &accuracy.classes {
-        session.console.data(&format!(
-            "  precision {} %  recall {} %  of {:>5}  {}",
-            percent(class.precision()),
-            percent(class.recall()),
-            class.examples,
-            class.class
-        ))?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! One file a verb. A verb reads its arguments, calls the rooms, prints; it decides nothing else.
 
+mod answers;
 mod bench;
 mod bench_ask;
 mod bench_pack;
@@ -7,9 +8,10 @@ mod bench_train;
 mod doctor;
 mod drawing;
 mod eval;
+mod judge;
 mod mark;
 mod model;
-mod network;
+pub(crate) mod network;
 mod prompt;
 mod report;
 mod run;
@@ -22,16 +24,18 @@ mod suite_check;
 mod suite_fetch;
 mod suite_page;
 
+pub(crate) use answers::{SANDBOX_HELPER, answers};
 pub(crate) use bench::bench;
 pub(crate) use doctor::{available_memory_bytes, doctor};
 pub(crate) use eval::eval;
+pub(crate) use judge::judge;
 pub(crate) use mark::mark;
 pub(crate) use model::{import_llama2c, model, special_ids};
 pub(crate) use report::report;
 pub(crate) use run::{quickstart, run, train};
 pub(crate) use sample::sample;
 pub(crate) use score::score;
-pub(crate) use suite::{suite, suite_of, unless_missing};
+pub(crate) use suite::{lacks_judge, suite, suite_of, unless_missing};
 
 use crate::console::Console;
 use anyhow::Context as _;

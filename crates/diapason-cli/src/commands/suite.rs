@@ -7,6 +7,7 @@ use super::suite_check::check;
 use super::suite_fetch::fetch;
 use super::suite_page::page;
 use crate::args::{SuiteSource, SuiteVerb};
+use crate::evaluate::TaskSet;
 use anyhow::bail;
 use diapason_data::audit::AuditSettings;
 use diapason_data::{BuildSettings, DataError, Split, Suite, Task};
@@ -63,6 +64,17 @@ pub(crate) fn unless_missing<T>(
     };
     session.console.say(&format!("note: `{}` is left out, {reason}", task.name));
     Ok(None)
+}
+
+/// Notes that a task cannot be judged here, if it needs a judge.
+pub(crate) fn lacks_judge(session: &Session<'_>, task: &TaskSet) -> bool {
+    let Some(criterion) = task.criterion() else { return false };
+    session.console.say(&format!(
+        "note: `{}` is left out, only a judge can say what is valid by \"{criterion}\"\n\n\
+         hint: `diapason eval … --judge URL --judge-model NAME` asks a language model",
+        task.path
+    ));
+    true
 }
 
 fn ls(session: &Session<'_>, source: &SuiteSource, as_json: bool) -> anyhow::Result<()> {

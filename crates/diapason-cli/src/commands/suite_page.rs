@@ -114,6 +114,7 @@ fn rule(check: &Check) -> String {
         Check::Integer { min, max } => format!("{min} to {max}"),
         Check::Prime { max } => format!("primes up to {max}"),
         Check::Open { .. } => "anything, classes by their words".to_owned(),
+        Check::Judged { criterion } => format!("what a judge accepts: {criterion}"),
     }
 }
 

@@ -4,7 +4,7 @@
 //! words and no lever, and *fixed*, with the lever set. A model without markers has the first only.
 
 use super::{Evaluated, Subject, TaskResult};
-use crate::levers::{Open, write_lists};
+use crate::levers::{Open, Written, write_lists};
 use anyhow::bail;
 use diapason_data::marked_world::{Ask as Wish, Probe, WORDS, domains, probe};
 use diapason_eval::{Collector, every_line, length, markers_right};
@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 
 /// A domain with a smaller share of the tuning data is rare (the paper's limit).
 const RARE: f64 = 0.05;
+
+/// Lists that a model draws for a request where its answer's probability is wanted.
+const LISTS: usize = 4;
 
 /// Longest answer; the longest true ones have half of this.
 const ANSWER_TOKENS: usize = 96;
@@ -186,35 +189,28 @@ fn languages(trial: &Trial<'_>, probes: &[Probe]) -> anyhow::Result<Evaluated> {
     Ok(finish(collector, rows))
 }
 
-/// Loss of the true answers, their true lists included: with the domain set, or with nothing.
+/// Loss of the true answers, and of nothing else. A model that writes lists is given [`LISTS`] of
+/// its own, with the domain set or with nothing, and the answer's probability is the mean over
+/// them; beside it stands the loss given the true list, which tells length and quality.
 fn losses(trial: &Trial<'_>, probes: &[Probe]) -> anyhow::Result<Evaluated> {
-    let subject = trial.subject;
-    let template = subject.tokenizer.template().clone();
-    let template = template.with_markers(MarkerSides { prompt: false, learn: true });
-    let mut requests = Vec::with_capacity(probes.len());
-    let mut learned = Vec::with_capacity(probes.len());
-    for probe in probes {
-        let mut lists = Lists::default();
-        if subject.trained.is_some() {
-            lists.answer = print_list(&probe.episode.turns[0].markers);
-        }
-        if trial.fixed {
-            lists.prompt = print_list(&one("domain", probe.passage.domain.name.clone()));
-        }
-        let marked = template.render_with_lists(&probe.episode, LossPolicy::EveryOutput, &[lists]);
-        let tokens = subject.tokenizer.encode(&marked)?;
-        let ask = Ask::Trace { from: 1, top: 0 };
-        requests.push(Request { prompt: tokens.ids().to_vec(), ask });
-        learned.push(tokens);
-    }
+    let own = own_lists(trial, probes)?;
+    let texts = traced(trial.subject, probes, &own)?;
+    let told = trial.subject.trained.is_some() && !trial.fixed;
+    let truth: Vec<Vec<Lists>> = probes
+        .iter()
+        .map(|probe| {
+            let answer = print_list(&probe.episode.turns[0].markers);
+            vec![Lists { answer, ..Lists::default() }]
+        })
+        .collect();
+    let truth = if told { traced(trial.subject, probes, &truth)? } else { Vec::new() };
     let (mut collector, mut rows) = (Collector::default(), Vec::new());
-    for ((probe, tokens), answer) in probes.iter().zip(learned).zip(subject.engine.ask(&requests)?)
-    {
-        let Answer::Traced(trace) = answer else { bail!("the engine did not answer with a trace") };
-        let scored = trace.iter().zip(&tokens.learn()[1..]).filter(|(_, learn)| **learn);
-        let nats: f64 = scored.map(|(score, _)| -f64::from(score.logprob_nats)).sum();
+    for (index, (probe, nats)) in probes.iter().zip(texts).enumerate() {
         let (unit, domain) = (&probe.episode.unit, &probe.passage.domain.name);
         collector.add(trial.task, unit, "loss_nats", nats)?;
+        if let Some(nats) = truth.get(index) {
+            collector.add(trial.task, unit, "loss_nats/true_list", *nats)?;
+        }
         let share = domains().iter().find(|known| known.name == *domain).map(|known| known.share);
         if let Some(share) = share {
             collector.add_at(trial.task, unit, "loss_nats", (share, nats))?;
@@ -222,6 +218,69 @@ fn losses(trial: &Trial<'_>, probes: &[Probe]) -> anyhow::Result<Evaluated> {
         rows.push(json!({"unit": unit, "domain": domain, "nats": nats}));
     }
     Ok(finish(collector, rows))
+}
+
+/// Lists that the model draws for each probe; without lists, the one empty way to ask.
+fn own_lists(trial: &Trial<'_>, probes: &[Probe]) -> anyhow::Result<Vec<Vec<Lists>>> {
+    let subject = trial.subject;
+    let fixed = |probe: &Probe| {
+        let domain = one("domain", probe.passage.domain.name.clone());
+        if trial.fixed { domain } else { Markers::default() }
+    };
+    let Some(trained) = subject.trained.as_ref().filter(|trained| trained.learn) else {
+        return Ok(probes.iter().map(|_| vec![Lists::default()]).collect());
+    };
+    let mut open = Vec::with_capacity(probes.len() * LISTS);
+    for probe in probes {
+        let wanted = Wanted { fixed: fixed(probe), ..plain(probe) };
+        let prompt = prompt(subject, &wanted)?;
+        for _ in 0..LISTS {
+            let stream = trial.streams.stream("own list", open.len() as u64);
+            open.push(Open { prompt: prompt.clone(), fixed: wanted.fixed.clone(), stream });
+        }
+    }
+    let written = write_lists(subject, trained, open, 1.0)?;
+    let own = |(probe, written): (&Probe, &[Written])| {
+        let prompt = if trial.fixed { print_list(&fixed(probe)) } else { String::new() };
+        let lists = |written: &Written| Lists {
+            prompt: prompt.clone(),
+            answer: print_list(&written.markers),
+        };
+        written.iter().map(lists).collect()
+    };
+    Ok(probes.iter().zip(written.chunks(LISTS)).map(own).collect())
+}
+
+/// Nats of each probe's answer behind each of its lists: those of its mean probability.
+fn traced(subject: &Subject, probes: &[Probe], lists: &[Vec<Lists>]) -> anyhow::Result<Vec<f64>> {
+    let template = subject.tokenizer.template().clone();
+    let template = template.with_markers(MarkerSides { prompt: false, learn: false });
+    let (mut requests, mut learned) = (Vec::new(), Vec::new());
+    for (probe, lists) in probes.iter().zip(lists) {
+        for list in lists {
+            let list = std::slice::from_ref(list);
+            let marked = template.render_with_lists(&probe.episode, LossPolicy::EveryOutput, list);
+            let tokens = subject.tokenizer.encode(&marked)?;
+            let ask = Ask::Trace { from: 1, top: 0 };
+            requests.push(Request { prompt: tokens.ids().to_vec(), ask });
+            learned.push(tokens);
+        }
+    }
+    let mut nats = Vec::with_capacity(requests.len());
+    for (tokens, answer) in learned.iter().zip(subject.engine.ask(&requests)?) {
+        let Answer::Traced(trace) = answer else { bail!("the engine did not answer with a trace") };
+        let scored = trace.iter().zip(&tokens.learn()[1..]).filter(|(_, learn)| **learn);
+        nats.push(scored.map(|(score, _)| -f64::from(score.logprob_nats)).sum::<f64>());
+    }
+    let mut rest = nats.as_slice();
+    let mean = |lists: &Vec<Lists>| {
+        let (own, after) = rest.split_at(lists.len());
+        rest = after;
+        let least = own.iter().copied().fold(f64::INFINITY, f64::min);
+        let sum: f64 = own.iter().map(|nats| (least - nats).exp()).sum();
+        least - (sum / own.len() as f64).ln()
+    };
+    Ok(lists.iter().map(mean).collect())
 }
 
 fn one(name: &str, value: String) -> Markers {

@@ -10,6 +10,7 @@ mod steer;
 
 pub(crate) use levers::{MEASURES, Measure};
 
+use crate::judging::Panel;
 use crate::levers::{Open, read_trained, write_lists};
 use crate::settings::Evaluate;
 use anyhow::Context as _;
@@ -17,7 +18,9 @@ use diapason_data::marked_world::Probe;
 use diapason_data::{BuildSettings, DataError, Family, Suite, Task};
 use diapason_engine::{Engine, EngineSettings};
 use diapason_eval::{Distribution, Measurements, SampleGrid};
-use diapason_flow::{Answer, Artifact, Episode, Lm, LmError, Markers, Request, Streams};
+use diapason_flow::{
+    Answer, Artifact, Check, Episode, Goal, Lm, LmError, Markers, Request, Streams,
+};
 use diapason_markers::{Trained, split_list};
 use diapason_model::{Adapter, Device, Model};
 use diapason_text::{MarkerSides, TemplateKind, Tokenizer};
@@ -165,6 +168,14 @@ impl TaskSet {
 }
 
 impl TaskSet {
+    /// What is valid, in words, where only a judge can say whether something is.
+    pub(crate) fn criterion(&self) -> Option<&str> {
+        self.episodes.iter().find_map(|episode| match &episode.query.as_ref()?.goal {
+            Goal::Valid(Check::Judged { criterion }) => Some(criterion.as_str()),
+            _ => None,
+        })
+    }
+
     /// The same for a model that was trained without markers: it has never seen a list.
     fn without_markers(&self) -> TaskSet {
         let mut episodes = self.episodes.clone();
@@ -190,11 +201,12 @@ pub(crate) struct TaskResult {
 /// Result of a task and its rows, one JSON object each.
 type Evaluated = (TaskResult, Vec<serde_json::Value>);
 
-/// Evaluates one task, or reads what an earlier run found.
+/// Evaluates one task, or reads what an earlier run found. A panel judges the draws of tasks that
+/// no rule, or only a coarse one, decides.
 pub(crate) fn evaluate_task(
     subject: &Subject,
     task: &TaskSet,
-    settings: &Evaluate,
+    (settings, panel): (&Evaluate, Option<&Panel<'_>>),
     streams: &Streams,
     out: &Artifact,
 ) -> anyhow::Result<TaskResult> {
@@ -205,7 +217,7 @@ pub(crate) fn evaluate_task(
         match task.family {
             Family::Steer => steer::evaluate(subject, task, &streams),
             Family::Align => align::evaluate(subject, task),
-            Family::Cover => cover::evaluate(subject, task, settings, &streams),
+            Family::Cover => cover::evaluate(subject, task, settings, &streams, panel),
         }
         .map(Some)
     })?;

@@ -5,7 +5,7 @@ use crate::commands::{import_llama2c, special_ids};
 use crate::settings::{NewBase, World};
 use anyhow::Context as _;
 use diapason_data::{marked_world, world};
-use diapason_flow::{Artifact, Episode, LossPolicy, Stamp, Turn};
+use diapason_flow::{Artifact, Episode, LossPolicy, Stamp, Turn, in_order};
 use diapason_model::{Arch, Model};
 use diapason_text::{TemplateKind, Tokenizer, train_tokenizer};
 use diapason_train::Sequence;
@@ -49,11 +49,11 @@ impl Run<'_> {
             .collect();
         let tokenizer = train_tokenizer(documents.iter(), new.vocabulary)?;
         let tokenizer = tokenizer.with_kind(TemplateKind::Plain)?;
-        let sequences = documents
-            .into_iter()
-            .enumerate()
-            .map(|(index, text)| as_sequence(index, text, &tokenizer))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let documents = documents.into_iter().enumerate().collect();
+        let threads = self.session.device.threads();
+        let sequence = |(index, text)| as_sequence(index, text, &tokenizer);
+        let sequences = in_order(documents, threads, sequence).into_iter();
+        let sequences = sequences.collect::<anyhow::Result<Vec<_>>>()?;
         let held_out = sequences.len() / 50;
         let arch = Arch {
             family: "llama".to_owned(),

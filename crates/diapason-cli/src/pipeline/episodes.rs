@@ -5,7 +5,7 @@ use crate::commands::{suite_of, unless_missing};
 use crate::leakage::Guard;
 use anyhow::{Context as _, bail};
 use diapason_data::{
-    BuildSettings, Kind, MixSettings, Split, Suite, marked_world, mix, read_episodes,
+    BuildSettings, Kind, Limits, MixSettings, Split, Suite, marked_world, mix, read_episodes,
     write_episodes,
 };
 use diapason_flow::{Artifact, Episode, Fingerprint, Stamp};
@@ -105,6 +105,7 @@ impl Run<'_> {
         let mut tasks = Vec::new();
         let mut held_out = Vec::new();
         let mut taken = BTreeSet::new();
+        let limits = Limits { threads: self.session.device.threads(), ..Limits::default() };
         for share in &data.tasks {
             for task in suite.matching(&share.task)? {
                 if !taken.insert(task.name.clone()) {
@@ -116,6 +117,7 @@ impl Run<'_> {
                 let build = BuildSettings {
                     description_probability: data.description_probability,
                     max_episodes: share.episodes,
+                    limits,
                     ..BuildSettings::default()
                 };
                 let built = suite.build(task, data.dir.as_deref(), &build, &streams);

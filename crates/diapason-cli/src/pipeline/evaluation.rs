@@ -2,7 +2,7 @@
 
 use super::episodes::Episodes;
 use super::{Made, Run, template_kind};
-use crate::commands::unless_missing;
+use crate::commands::{lacks_judge, unless_missing};
 use crate::evaluate::{
     MEASURES, Measure, Subject, TaskResult, TaskSet, evaluate_levers, evaluate_task,
 };
@@ -99,8 +99,8 @@ impl Run<'_> {
             self.stopped(&stage)?;
             let done = index as u64 + 1;
             let streams = self.streams.within("evaluate");
-            let result =
-                evaluate_task(&subject, task, &self.settings.evaluate, &streams, &artifact)?;
+            let settings = (&self.settings.evaluate, None);
+            let result = evaluate_task(&subject, task, settings, &streams, &artifact)?;
             self.session.console.progress(
                 done,
                 tasks.len() as u64,
@@ -170,6 +170,9 @@ impl Run<'_> {
                     set.episodes.retain(|episode| !instances.contains(episode.unit.as_str()));
                     set
                 };
+                if lacks_judge(self.session, &set) {
+                    continue;
+                }
                 if set.episodes.is_empty() {
                     self.say(&format!("note: `{}` has no unit that was not trained on", task.name));
                     continue;

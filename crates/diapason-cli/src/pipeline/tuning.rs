@@ -8,7 +8,7 @@ use crate::commands::{available_memory_bytes, special_ids};
 use crate::levers::MARKERS_FILE;
 use crate::settings::Tuned;
 use anyhow::bail;
-use diapason_flow::{Artifact, Episode, Stamp};
+use diapason_flow::{Artifact, Episode, Stamp, in_order};
 use diapason_markers::Trained;
 use diapason_model::Model;
 use diapason_text::{MarkerSides, Tokenizer};
@@ -80,22 +80,27 @@ impl Run<'_> {
             streams: self.streams.within("dropout"),
         };
         let queries = self.streams.within("queries");
-        let mut sequences = Vec::with_capacity(episodes.len());
-        let mut shown = Shown::default();
-        for (index, episode) in episodes.iter().enumerate() {
+        let soft_targets = tuned.train.soft_targets.is_some();
+        let rendered = |(index, episode): (usize, &Episode)| -> anyhow::Result<_> {
             let mut draws = queries.stream(&episode.unit, index as u64);
-            let asked = tuned.train.soft_targets.is_some();
-            let asked = asked.then(|| Asked::of(episode, tuned.loss, &mut draws)).flatten();
+            let asked = soft_targets.then(|| Asked::of(episode, tuned.loss, &mut draws)).flatten();
             let trained = asked.as_ref().map_or(episode, |asked| &asked.episode);
             let (marked, lists) = rendering.render(index as u64, trained);
-            shown.add(&lists);
             let tokens = tokenizer.encode(&marked)?;
             let soft = match &asked {
                 Some(asked) => asked.target(&tokens, tokenizer)?,
                 None => None,
             };
-            if tokens.learned() > 0 {
-                sequences.push(Sequence { task: episode.task.clone(), tokens, soft });
+            Ok((Sequence { task: episode.task.clone(), tokens, soft }, lists))
+        };
+        let threads = self.session.device.threads();
+        let mut sequences = Vec::with_capacity(episodes.len());
+        let mut shown = Shown::default();
+        for rendered in in_order(episodes.iter().enumerate().collect(), threads, rendered) {
+            let (sequence, lists) = rendered?;
+            shown.add(&lists);
+            if sequence.tokens.learned() > 0 {
+                sequences.push(sequence);
             }
         }
         let left_out = episodes.len() - sequences.len();

@@ -3,7 +3,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod coverage;
 mod fetch;
+mod judge;
 #[path = "../../../diapason-net/tests/net/server.rs"]
 mod server;
 mod tagger;

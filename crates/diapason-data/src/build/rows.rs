@@ -8,6 +8,8 @@ use crate::wording::Wording;
 use diapason_flow::{Goal, Query, Turn};
 use rusqlite::Statement;
 use rusqlite::types::ValueRef;
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// The questions of one SQL.
 pub(super) struct Rows {
@@ -52,17 +54,18 @@ impl Rows {
         let shares = required(columns.probs.or(columns.weights), "probs", &statement, sql)?;
         let mut rows = Rows { variables: columns.names(), units: Vec::new() };
         each(&mut statement, sql, |number, row| {
-            let text = |column: usize| -> Result<String, DataError> {
+            let text = |column: usize| -> Result<Cow<'_, str>, DataError> {
                 Ok(Columns::text(row, Some(column), sql)?.unwrap_or_default())
             };
             let goal = distribution(&text(options)?, &text(shares)?, columns.probs.is_none())
                 .map_err(|(column, problem)| {
                     row_problem(database, sql, number, column, &problem)
                 })?;
-            let input = Columns::text(row, columns.input, sql)?;
+            let input = Columns::text(row, columns.input, sql)?.map(Cow::into_owned);
+            let values = columns.values(row, sql)?.into_iter();
             rows.units.push(Unit {
-                name: Columns::text(row, columns.unit, sql)?.unwrap_or_default(),
-                values: columns.values(row, sql)?,
+                name: Columns::text(row, columns.unit, sql)?.unwrap_or_default().into_owned(),
+                values: values.map(|value| value.map(Cow::into_owned)).collect(),
                 turns: Vec::new(),
                 query: Some(Query { input, goal }),
             });
@@ -77,7 +80,7 @@ pub(super) fn one_column(database: &Database, sql: &Sql) -> Result<Vec<String>, 
     let mut statement = prepare(database, sql)?;
     let mut items = Vec::new();
     each(&mut statement, sql, |_, row| {
-        items.extend(cell_text(row, 0, sql)?);
+        items.extend(cell_text(row, 0, sql)?.map(Cow::into_owned));
         Ok(())
     })?;
     Ok(items)
@@ -90,12 +93,19 @@ pub(super) fn prompts(database: &Database, sql: &Sql) -> Result<Vec<(String, Str
     let unit = required(find("unit"), "unit", &statement, sql)?;
     let description = required(find("description"), "description", &statement, sql)?;
     let mut prompts = Vec::new();
+    let mut seen: HashMap<String, usize> = HashMap::new();
     each(&mut statement, sql, |number, row| {
         let text = |column: usize, name: &str| {
             let empty = || row_problem(database, sql, number, name, "there is no value");
-            cell_text(row, column, sql)?.filter(|text| !text.is_empty()).ok_or_else(empty)
+            let text = cell_text(row, column, sql)?.filter(|text| !text.is_empty());
+            text.map(Cow::into_owned).ok_or_else(empty)
         };
-        prompts.push((text(unit, "unit")?, text(description, "description")?));
+        let (unit, description) = (text(unit, "unit")?, text(description, "description")?);
+        if let Some(first) = seen.insert(unit.clone(), number) {
+            let problem = format!("`{unit}` stands here a second time; first in row {first}");
+            return Err(row_problem(database, sql, number, "unit", &problem));
+        }
+        prompts.push((unit, description));
         Ok(())
     })?;
     Ok(prompts)
@@ -137,19 +147,19 @@ impl Columns {
         self.variables.iter().map(|(name, _)| name.clone()).collect()
     }
 
-    pub(super) fn text(
-        row: &rusqlite::Row<'_>,
+    pub(super) fn text<'row>(
+        row: &'row rusqlite::Row<'_>,
         column: Option<usize>,
         sql: &Sql,
-    ) -> Result<Option<String>, DataError> {
+    ) -> Result<Option<Cow<'row, str>>, DataError> {
         column.map_or(Ok(None), |column| cell_text(row, column, sql))
     }
 
-    pub(super) fn values(
+    pub(super) fn values<'row>(
         &self,
-        row: &rusqlite::Row<'_>,
+        row: &'row rusqlite::Row<'_>,
         sql: &Sql,
-    ) -> Result<Vec<Option<String>>, DataError> {
+    ) -> Result<Vec<Option<Cow<'row, str>>>, DataError> {
         self.variables.iter().map(|(_, column)| cell_text(row, *column, sql)).collect()
     }
 }
@@ -217,17 +227,17 @@ pub(super) fn each(
     Ok(())
 }
 
-fn cell_text(
-    row: &rusqlite::Row<'_>,
+fn cell_text<'row>(
+    row: &'row rusqlite::Row<'_>,
     column: usize,
     sql: &Sql,
-) -> Result<Option<String>, DataError> {
+) -> Result<Option<Cow<'row, str>>, DataError> {
     let cell = row.get_ref(column).map_err(|problem| sql_problem(sql, &problem, String::new()))?;
     Ok(match cell {
         ValueRef::Null | ValueRef::Blob(_) => None,
-        ValueRef::Integer(integer) => Some(integer.to_string()),
-        ValueRef::Real(real) => Some(real_text(real)),
-        ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Integer(integer) => Some(integer.to_string().into()),
+        ValueRef::Real(real) => Some(real_text(real).into()),
+        ValueRef::Text(text) => Some(String::from_utf8_lossy(text)),
     })
 }
 

@@ -7,7 +7,7 @@ use crate::synthetic::geometric_plus_poisson;
 use crate::table::Database;
 use crate::task::Part;
 use crate::{DataError, Length, Mode, Sampling};
-use diapason_flow::{Episode, Stream, Streams};
+use diapason_flow::{Episode, Stream, Streams, in_order};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use std::sync::Arc;
@@ -46,7 +46,8 @@ impl Builder<'_> {
         let mut rows = 0;
         let mut make = |batch: &mut Vec<Planned>| {
             let planned = std::mem::take(batch);
-            take(self.in_order(planned, &|planned| map(making.episode(&planned))))
+            let threads = self.settings.limits.threads;
+            take(in_order(planned, threads, |planned| map(making.episode(&planned))))
         };
         units.each(part.sampling.max_units, |head| {
             let mut plans = self.plans(part, &head);

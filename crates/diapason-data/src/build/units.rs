@@ -64,17 +64,20 @@ impl<'database> Units<'database> {
             let Some(output) = Columns::text(row, Some(output), sql)? else {
                 return Err(row_problem(database, sql, number, "output", "there is no value"));
             };
-            if matches!(output.as_str(), "NaN" | "nan") {
+            if matches!(&*output, "NaN" | "nan") {
                 let problem =
                     format!("`{output}` is a missing value, not a text; leave such rows out");
                 return Err(row_problem(database, sql, number, "output", &problem));
             }
             let mut cells = vec![Some(unit), Columns::text(row, columns.input, sql)?, Some(output)];
             cells.extend(columns.values(row, sql)?);
-            insert
-                .execute(rusqlite::params_from_iter(cells))
-                .map_err(|source| units.broken(source))?;
-            Ok(())
+            let mut fill = || -> rusqlite::Result<usize> {
+                for (place, cell) in (1..).zip(&cells) {
+                    insert.raw_bind_parameter(place, cell.as_deref())?;
+                }
+                insert.raw_execute()
+            };
+            fill().map(|_| ()).map_err(|source| units.broken(source))
         })?;
         units.run("commit")?;
         if !units.one_table {

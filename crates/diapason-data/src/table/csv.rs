@@ -25,13 +25,17 @@ pub(super) fn read(
         .from_reader(input::without_mark(bytes));
     let mut names: Vec<String> = Vec::new();
     let mut positions: Vec<usize> = Vec::new();
-    for (index, record) in reader.byte_records().enumerate() {
-        let row = index as u64 + 1;
-        let record = record.map_err(|problem| match problem.into_kind() {
-            ::csv::ErrorKind::Io(source) => input::io_error_at(&filler.path, row, source),
-            other => filler.row(row, format!("{other:?}"), "is it CSV at all?"),
-        })?;
-        let header = index == 0 && spec.header;
+    let mut record = ::csv::ByteRecord::new();
+    for row in 1.. {
+        let more =
+            reader.read_byte_record(&mut record).map_err(|problem| match problem.into_kind() {
+                ::csv::ErrorKind::Io(source) => input::io_error_at(&filler.path, row, source),
+                other => filler.row(row, format!("{other:?}"), "is it CSV at all?"),
+            })?;
+        if !more {
+            break;
+        }
+        let header = row == 1 && spec.header;
         let mut cells = Vec::with_capacity(record.len());
         for (column, cell) in record.iter().enumerate() {
             cells.push(spec.encoding.text(cell).map_err(|byte| {
@@ -40,7 +44,7 @@ pub(super) fn read(
                 filler.cell(row, column, problem, "set encoding = \"latin-1\" if the file is")
             })?);
         }
-        if index == 0 {
+        if row == 1 {
             names = column_names(&cells, spec);
             positions = filler.columns(names.iter().map(String::as_str), row)?;
         }

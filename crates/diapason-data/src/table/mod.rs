@@ -6,9 +6,10 @@
 //! | `json` | elements of a list, or members of an object (their key in the column `key`) | text, number, 0/1, NULL; lists and objects as JSON text |
 //! | `jsonl` | one object a line | as `json` |
 //! | `parquet` | rows | as `json` |
+//! | `arrow` | rows of an IPC file (Feather) or stream | as `json` |
 //! | `lines` | lines | one: `line` |
 //! | `text` | files | one: `text` |
-//! | `sav` | cases of an SPSS file | numbers and texts; NULL where the system has a missing value |
+//! | `sav` | cases of an SPSS file, also `.zsav` | numbers and texts; NULL where the system has a missing value |
 //! | `sav-labels` | values with a label | `variable`, `variable_label`, `code`, `label`, `missing` (0/1) |
 //!
 //! A JSON row that is no object becomes the column `value`. Every row also has `file` (path below
@@ -17,6 +18,7 @@
 //! Files that end in `.gz` or `.bz2` are decompressed; of a `.zip` its members are read, with a
 //! password where the source gives one.
 
+mod arrow;
 mod csv;
 mod glob;
 mod input;
@@ -33,9 +35,9 @@ pub use spec::{Encoding, Format, Paths, TableSpec};
 
 use crate::DataError;
 use crate::error::nearest;
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
+use rusqlite::{Connection, Statement};
 use std::collections::HashMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -131,7 +133,8 @@ struct Filler<'connection> {
     columns: Vec<String>,
     /// Column names in lower case, as SQLite compares them → position.
     positions: HashMap<String, usize>,
-    insert: String,
+    /// Inserts a row of the columns that there are; none while there are new ones.
+    insert: Option<Statement<'connection>>,
     /// Names of the cells that come next, where a row becomes one object.
     object: Option<Vec<String>>,
     /// Columns that together name a row, and the rows that have been: name → file and row.
@@ -156,7 +159,7 @@ impl<'connection> Filler<'connection> {
         let positions = HashMap::from([("file".to_owned(), 0), ("folder".to_owned(), 1)]);
         Ok(Filler {
             connection,
-            insert: format!("insert into {table} values (?, ?)"),
+            insert: None,
             table,
             columns: vec!["file".to_owned(), "folder".to_owned()],
             positions,
@@ -192,6 +195,7 @@ impl<'connection> Filler<'connection> {
             // Parquet is read from its end, so only from a file of its own.
             Format::Parquet if path.is_file() => parquet::read(self),
             Format::Parquet => Err(self.format("a file of its own", String::new(), "unpack it")),
+            Format::Arrow => arrow::read(self, bytes),
             Format::Sav => sav::read(self, bytes),
             Format::SavLabels => sav::read_labels(self, bytes),
         }
@@ -236,8 +240,7 @@ impl<'connection> Filler<'connection> {
         let add = format!("alter table {} add column {}", self.table, quoted(name));
         self.connection.execute_batch(&add).map_err(|source| sqlite(&self.table, source))?;
         self.columns.push(name.to_owned());
-        let marks = vec!["?"; self.positions.len()].join(", ");
-        self.insert = format!("insert into {} values ({marks})", self.table);
+        self.insert = None;
         Ok(())
     }
 
@@ -251,22 +254,50 @@ impl<'connection> Filler<'connection> {
         if let Some(names) = &self.object {
             cells = vec![object(names, cells)];
         }
+        self.check_unique(number, positions, &cells)?;
+        let mut insert = match self.insert.take() {
+            Some(insert) => insert,
+            None => self.prepare().map_err(|source| sqlite(&self.table, source))?,
+        };
+        self.fill(&mut insert, positions, cells).map_err(|source| sqlite(&self.table, source))?;
+        self.insert = Some(insert);
+        Ok(())
+    }
+
+    fn prepare(&self) -> rusqlite::Result<Statement<'connection>> {
+        let marks = vec!["?"; self.positions.len()].join(", ");
+        self.connection.prepare(&format!("insert into {} values ({marks})", self.table))
+    }
+
+    fn fill(
+        &self,
+        insert: &mut Statement<'_>,
+        positions: &[usize],
+        cells: Vec<Value>,
+    ) -> rusqlite::Result<usize> {
+        insert.clear_bindings();
+        insert.raw_bind_parameter(1, self.file.as_str())?;
+        insert.raw_bind_parameter(2, self.folder.as_str())?;
+        for (position, cell) in positions.iter().zip(cells) {
+            insert.raw_bind_parameter(position + 1, cell)?;
+        }
+        insert.raw_execute()
+    }
+
+    fn check_unique(
+        &mut self,
+        number: u64,
+        positions: &[usize],
+        cells: &[Value],
+    ) -> Result<(), DataError> {
+        if self.unique.is_empty() {
+            return Ok(());
+        }
         let mut row = vec![Value::Null; self.positions.len()];
         row[0] = Value::Text(self.file.clone());
         row[1] = Value::Text(self.folder.clone());
         for (position, cell) in positions.iter().zip(cells) {
-            row[*position] = cell;
-        }
-        self.check_unique(number, &row)?;
-        let fill = || -> rusqlite::Result<usize> {
-            self.connection.prepare_cached(&self.insert)?.execute(rusqlite::params_from_iter(row))
-        };
-        fill().map(|_| ()).map_err(|source| sqlite(&self.table, source))
-    }
-
-    fn check_unique(&mut self, number: u64, row: &[Value]) -> Result<(), DataError> {
-        if self.unique.is_empty() {
-            return Ok(());
+            row[*position] = cell.clone();
         }
         let mut name = Vec::new();
         for column in &self.unique {

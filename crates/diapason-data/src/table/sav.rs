@@ -1,4 +1,5 @@
-//! SPSS system files (`.sav`), uncompressed or bytecode-compressed.
+//! SPSS system files (`.sav`): uncompressed, bytecode-compressed, or in blocks compressed by zlib
+//! (`.zsav`).
 //!
 //! Layout after the "PSPP Developers Guide", chapter "System File Format": a header, a dictionary
 //! of tagged records, and cases as slots of eight bytes. A string of more than eight bytes takes
@@ -8,9 +9,10 @@ mod dictionary;
 
 use super::{Filler, input};
 use crate::DataError;
-use dictionary::{Dictionary, Fault};
+use dictionary::{Dictionary, Fault, Packing};
+use flate2::bufread::ZlibDecoder;
 use rusqlite::types::Value;
-use std::io::BufRead;
+use std::io::{self, BufRead, BufReader, Read};
 
 /// A slot of eight bytes as it lies in the file.
 type Slot = [u8; 8];
@@ -25,6 +27,14 @@ pub(super) fn read(filler: &mut Filler<'_>, bytes: &mut dyn BufRead) -> Result<(
     let dictionary = Dictionary::read(bytes).map_err(|fault| fault.at(&path))?;
     let names = dictionary.variables.iter().map(|variable| variable.name.as_str());
     let positions = filler.columns(names, 1)?;
+    let mut unpacked;
+    let bytes: &mut dyn BufRead = if dictionary.packing == Packing::Zlib {
+        let count = dictionary.block_bytes(bytes).map_err(|fault| fault.at(&path))?;
+        unpacked = BufReader::new(Blocks::new(bytes, count));
+        &mut unpacked
+    } else {
+        bytes
+    };
     let mut slots = Slots { bytes, dictionary: &dictionary, codes: [0; 8], next: 8 };
     for row in 1.. {
         let mut cells = Vec::with_capacity(positions.len());
@@ -100,6 +110,38 @@ fn number_cell(number: f64) -> Value {
     }
 }
 
+/// Compressed blocks, one behind the other: what is in them as one stream.
+struct Blocks<'file> {
+    /// The block that is being read, and no byte behind the last; `None` after the last.
+    block: Option<ZlibDecoder<io::Take<&'file mut dyn BufRead>>>,
+}
+
+impl<'file> Blocks<'file> {
+    /// All blocks in the next `count` bytes.
+    fn new(bytes: &'file mut dyn BufRead, count: u64) -> Self {
+        Blocks { block: Some(ZlibDecoder::new(bytes.take(count))) }
+    }
+}
+
+impl Read for Blocks<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while let Some(block) = &mut self.block {
+            let count = block.read(out)?;
+            if count > 0 || out.is_empty() {
+                return Ok(count);
+            }
+            // The block is over, or the file.
+            let rest = self.block.take().map(ZlibDecoder::into_inner);
+            let Some(mut rest) = rest.filter(|rest| rest.limit() > 0) else { break };
+            if rest.fill_buf()?.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.block = Some(ZlibDecoder::new(rest));
+        }
+        Ok(0)
+    }
+}
+
 /// The slots of all cases, decompressed.
 struct Slots<'file> {
     bytes: &'file mut dyn BufRead,
@@ -112,7 +154,7 @@ struct Slots<'file> {
 impl Slots<'_> {
     /// The next slot, or nothing at the end of the file.
     fn next(&mut self) -> std::io::Result<Option<Slot>> {
-        if !self.dictionary.compressed {
+        if self.dictionary.packing == Packing::Plain {
             return self.plain();
         }
         loop {

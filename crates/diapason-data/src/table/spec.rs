@@ -85,6 +85,8 @@ pub enum Format {
     Text,
     /// Apache Parquet.
     Parquet,
+    /// Apache Arrow IPC, as a file (Feather) or a stream.
+    Arrow,
     /// The cases of an SPSS system file.
     Sav,
     /// The value labels of an SPSS system file.
@@ -102,7 +104,8 @@ impl Format {
             "json" => Some(Format::Json),
             "jsonl" | "ndjson" => Some(Format::Jsonl),
             "parquet" => Some(Format::Parquet),
-            "sav" => Some(Format::Sav),
+            "sav" | "zsav" => Some(Format::Sav),
+            "arrow" | "feather" => Some(Format::Arrow),
             "txt" => Some(Format::Lines),
             _ => None,
         }
@@ -165,7 +168,7 @@ impl TableSpec {
             format: "a known format",
             problem: format!("its name {name:?} does not end as one"),
             hint: "set format = \"csv\", \"tsv\", \"json\", \"jsonl\", \"lines\", \"text\", \
-                   \"parquet\" or \"sav\"; write Arrow files as Parquet"
+                   \"parquet\", \"arrow\" or \"sav\""
                 .into(),
         })
     }

@@ -211,6 +211,21 @@ fn mistakes_in_raw_files_name_file_row_and_column() {
 }
 
 #[test]
+fn a_prompt_whose_unit_stands_twice_is_named_with_the_first() {
+    let folder = Folder::new("id,words\na,one\nb,two\na,three\n");
+    folder.write(
+        "tasks/one.toml",
+        "name = 'one'\ntitle = 't'\nfamily = 'cover'\nkind = 'iid'\nsplit = 'test'\n\
+         source = 's'\ntables = ['t']\nsql = 'select id as unit, words as description from t'\n\
+         [valid]\nkind = 'judged'\ncriterion = 'a word'\n",
+    );
+    let error = folder.build(&BuildSettings::default(), 1).unwrap_err().to_string();
+    let expected = "row 3 of the SQL, column `unit`: `a` stands here a second time; first in row 1";
+    assert!(error.contains("one.toml:8: ") && error.contains(expected), "{error}");
+    assert!(error.contains("hint: it reads `") && error.contains("s/t.csv`"), "{error}");
+}
+
+#[test]
 fn a_truncated_archive_names_itself() {
     let folder = Folder::new("");
     let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../suite/fixtures");

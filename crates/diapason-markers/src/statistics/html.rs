@@ -1,6 +1,7 @@
 //! The statistics as one self-contained HTML page: no script, nothing loaded, light and dark.
 
 use super::{Joint, MarkerSummary, Summary, TAIL_SHARE};
+use diapason_flow::escape_html;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -25,7 +26,7 @@ summary { cursor: pointer; } .wide { overflow-x: auto; }";
 
 /// The page of a corpus.
 pub fn page(title: &str, summary: &Summary) -> String {
-    let title = escape(title);
+    let title = escape_html(title);
     let mut html = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -49,7 +50,7 @@ pub fn page(title: &str, summary: &Summary) -> String {
 }
 
 fn section(html: &mut String, marker: &MarkerSummary, examples: u64) {
-    let (name, meaning) = (escape(&marker.name), escape(&marker.meaning));
+    let (name, meaning) = (escape_html(&marker.name), escape_html(&marker.meaning));
     let present = percent(marker.present as f64 / examples.max(1) as f64);
     let _ = write!(html, "<h2>{name}</h2><p>{meaning}; {present} of the outputs have it</p>");
     if let (Some(quantiles), Some(mean)) = (marker.quantiles, marker.mean) {
@@ -71,7 +72,7 @@ fn section(html: &mut String, marker: &MarkerSummary, examples: u64) {
             "<tr{}><td>{}</td><td>{}</td><td>{}</td>\
              <td class=bar><i style=\"width:{:.1}%\"></i></td></tr>",
             if value.tail { " class=tail" } else { "" },
-            escape(&value.value),
+            escape_html(&value.value),
             value.count,
             percent(value.share),
             100.0 * value.share / most,
@@ -89,15 +90,15 @@ fn pair(html: &mut String, joint: &Joint) {
     let _ = write!(
         html,
         "<details><summary>{} × {}</summary><div class=wide><table><tr><th></th>",
-        escape(&joint.rows),
-        escape(&joint.columns)
+        escape_html(&joint.rows),
+        escape_html(&joint.columns)
     );
     for column in &columns {
-        let _ = write!(html, "<th>{}</th>", escape(column));
+        let _ = write!(html, "<th>{}</th>", escape_html(column));
     }
     html.push_str("</tr>\n");
     for row in rows {
-        let _ = write!(html, "<tr><td>{}</td>", escape(row));
+        let _ = write!(html, "<tr><td>{}</td>", escape_html(row));
         for column in &columns {
             match counts.get(&(row, *column)) {
                 Some(count) => {
@@ -113,8 +114,4 @@ fn pair(html: &mut String, joint: &Joint) {
 
 fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

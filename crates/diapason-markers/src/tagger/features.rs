@@ -1,10 +1,11 @@
-//! Features of an example: words, pairs of words and runs of letters, hashed.
+//! Features of an example: words and runs of letters, hashed. Runs carry further than words: to
+//! inflected forms, and to scripts without spaces.
 
 /// Letters of each text that are looked at.
 const LETTERS_READ: usize = 3000;
 
-/// Runs of this many letters, word ends included.
-const RUNS: [usize; 2] = [3, 5];
+/// Letters of a run, word ends included.
+const RUN: usize = 4;
 
 /// The distinct features of an example, ascending, each below `2^bits`. Input and output have
 /// features of their own, as the same word means another thing in a question.
@@ -13,12 +14,8 @@ pub(super) fn features(input: &str, output: &str, bits: u32) -> Vec<u32> {
     for (side, text) in [(1u64, input), (2, output)] {
         let end = text.char_indices().nth(LETTERS_READ).map_or(text.len(), |(at, _)| at);
         let lower = text[..end].to_lowercase();
-        let mut before = 0;
         for word in words(&lower) {
-            let hash = hash(side, word.as_bytes());
-            found.push(hash);
-            found.push(mixed(before ^ hash.rotate_left(17)));
-            before = hash;
+            found.push(hash(side, word.as_bytes()));
             runs(side, word, &mut found);
         }
     }
@@ -49,12 +46,10 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 fn runs(side: u64, word: &str, found: &mut Vec<u64>) {
     let letters: Vec<char> = [' '].into_iter().chain(word.chars()).chain([' ']).collect();
     let mut bytes = String::new();
-    for length in RUNS {
-        for run in letters.windows(length) {
-            bytes.clear();
-            bytes.extend(run);
-            found.push(hash(side + 2, bytes.as_bytes()));
-        }
+    for run in letters.windows(RUN) {
+        bytes.clear();
+        bytes.extend(run);
+        found.push(hash(side + 2, bytes.as_bytes()));
     }
 }
 

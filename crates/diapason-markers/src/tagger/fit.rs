@@ -1,5 +1,6 @@
 //! Fitting: softmax regression by stochastic gradient steps, and what a held-out part says of it.
 
+use super::accuracy::Accuracy;
 use super::{Head, Tagger, features};
 use crate::error::MarkerError;
 use diapason_flow::Streams;
@@ -30,51 +31,23 @@ pub struct FitSettings {
     pub learning_rate: f32,
     /// Share of the examples that is held out to measure accuracy.
     pub held_out: f64,
+    /// Examples of rare classes count for more: each has the weight of its class's share to minus
+    /// this power. 0 counts examples alike, 1 classes.
+    pub balance: f32,
     /// Seed of the order and of what is held out.
     pub seed: u64,
 }
 
 impl Default for FitSettings {
     fn default() -> Self {
-        FitSettings { bits: 16, epochs: 12, learning_rate: 4.0, held_out: 0.2, seed: 0 }
-    }
-}
-
-/// What held-out examples say of a tagger.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Accuracy {
-    /// Examples held out.
-    pub examples: usize,
-    /// Share of them that is right.
-    pub share: f64,
-    /// Share that the most frequent class alone would get.
-    pub majority: f64,
-    /// By class, in the order of the tagger's classes.
-    pub classes: Vec<ClassAccuracy>,
-}
-
-/// One class of an [`Accuracy`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ClassAccuracy {
-    /// The class.
-    pub class: String,
-    /// Held-out examples of the class.
-    pub examples: usize,
-    /// Held-out examples taken for it.
-    pub predicted: usize,
-    /// Of both.
-    pub right: usize,
-}
-
-impl ClassAccuracy {
-    /// Right among predicted; `None` where nothing was taken for it.
-    pub fn precision(&self) -> Option<f64> {
-        (self.predicted > 0).then(|| self.right as f64 / self.predicted as f64)
-    }
-
-    /// Right among its examples; `None` where it has none.
-    pub fn recall(&self) -> Option<f64> {
-        (self.examples > 0).then(|| self.right as f64 / self.examples as f64)
+        FitSettings {
+            bits: 16,
+            epochs: 8,
+            learning_rate: 4.0,
+            held_out: 0.2,
+            balance: 0.0,
+            seed: 0,
+        }
     }
 }
 
@@ -124,12 +97,12 @@ pub fn fit(
         bits: settings.bits,
         scale,
         bias,
+        least: 0.0,
         accuracy: Accuracy::default(),
     };
     let weights = weights.iter().map(|weight| (weight / scale).round() as i8).collect();
     let mut tagger = Tagger { head, weights };
-    let held: Vec<&Example> = order[..held].iter().map(|index| &examples[*index]).collect();
-    tagger.head.accuracy = measure(&tagger, &held);
+    tagger.head.accuracy = tagger.measure(order[..held].iter().map(|index| &examples[*index]));
     Ok(tagger)
 }
 
@@ -143,6 +116,7 @@ fn descend(
     let mut weights = vec![0.0f32; classes << settings.bits];
     let mut bias = vec![0.0f32; classes];
     let mut scores = vec![0.0f32; classes];
+    let weight = class_weights(rows, classes, settings.balance);
     let mut order: Vec<usize> = (0..rows.len()).collect();
     let steps = (rows.len() * settings.epochs as usize).max(1) as f32;
     let mut step = 0.0;
@@ -159,7 +133,7 @@ fn descend(
             }
             softmax(&mut scores);
             scores[row.class] -= 1.0;
-            let rate = settings.learning_rate * (1.0 - step / steps);
+            let rate = settings.learning_rate * (1.0 - step / steps) * weight[row.class];
             step += 1.0;
             for (bias, gradient) in bias.iter_mut().zip(&scores) {
                 *bias -= 0.1 * rate * gradient;
@@ -175,8 +149,17 @@ fn descend(
     (weights, bias)
 }
 
+/// What an example of each class counts for, `[C]`; the mean over examples is one.
+fn class_weights(rows: &[Row], classes: usize, balance: f32) -> Vec<f32> {
+    let mut counts = vec![0.0f32; classes];
+    rows.iter().for_each(|row| counts[row.class] += 1.0);
+    let weights: Vec<f32> = counts.iter().map(|count| count.max(1.0).powf(-balance)).collect();
+    let total: f32 = weights.iter().zip(&counts).map(|(weight, count)| weight * count).sum();
+    weights.iter().map(|weight| weight * rows.len() as f32 / total.max(f32::MIN_POSITIVE)).collect()
+}
+
 /// Turns scores into probabilities.
-fn softmax(scores: &mut [f32]) {
+pub(super) fn softmax(scores: &mut [f32]) {
     let largest = scores.iter().fold(f32::NEG_INFINITY, |most, score| most.max(*score));
     let mut sum = 0.0;
     for score in scores.iter_mut() {
@@ -186,24 +169,4 @@ fn softmax(scores: &mut [f32]) {
     for score in scores.iter_mut() {
         *score /= sum;
     }
-}
-
-/// Compares a tagger with labelled examples.
-fn measure(tagger: &Tagger, examples: &[&Example]) -> Accuracy {
-    let class = |class: &String| ClassAccuracy { class: class.clone(), ..ClassAccuracy::default() };
-    let mut classes: Vec<ClassAccuracy> = tagger.classes().iter().map(class).collect();
-    let mut right = 0;
-    for example in examples {
-        let predicted = tagger.predict(&example.input, &example.output);
-        for class in &mut classes {
-            let (is, taken) = (class.class == example.label, class.class == predicted);
-            class.examples += usize::from(is);
-            class.predicted += usize::from(taken);
-            class.right += usize::from(is && taken);
-            right += usize::from(is && taken);
-        }
-    }
-    let most = classes.iter().map(|class| class.examples).max().unwrap_or(0);
-    let of = |count: usize| count as f64 / examples.len().max(1) as f64;
-    Accuracy { examples: examples.len(), share: of(right), majority: of(most), classes }
 }

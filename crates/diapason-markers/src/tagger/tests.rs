@@ -42,7 +42,7 @@ fn what_words_tell_is_learned_and_measured_on_other_examples() {
     assert!(accuracy.share > 0.9 && accuracy.majority < 0.5, "{accuracy:?}");
     let right: usize = accuracy.classes.iter().map(|class| class.right).sum();
     assert!((right as f64 / 120.0 - accuracy.share).abs() < 1e-12);
-    assert_eq!(tagger.predict("please fix the bug", ""), "CodeFix");
+    assert_eq!(tagger.predict("please fix the bug", ""), Some("CodeFix"));
 }
 
 #[test]
@@ -53,6 +53,59 @@ fn the_same_seed_gives_the_same_bytes_and_they_read_back() {
     assert_eq!(Tagger::from_bytes(&tagger.to_bytes()).unwrap(), tagger);
     let other = fit("task", &first, &FitSettings { seed: 1, ..settings() }).unwrap();
     assert_ne!(other.to_bytes(), tagger.to_bytes());
+}
+
+#[test]
+fn a_tagger_is_silent_where_it_would_too_often_be_wrong() {
+    let tagger = fit("task", &examples(600), &settings()).unwrap();
+    let unsure = "please help me with this text now";
+    assert!(tagger.predict(unsure, "").is_some());
+    // Other examples, of which a third are noise with a label of its own.
+    let mut others = examples(300);
+    for example in others.iter_mut().step_by(3) {
+        unsure.clone_into(&mut example.input);
+    }
+    let before = tagger.measure(&others);
+    let sure = tagger.clone().sure(&others, 0.95);
+    let after = sure.measure(&others);
+    assert!(before.answered == 300 && before.share < 0.9, "{before:?}");
+    assert!((150..300).contains(&after.answered) && after.share >= 0.95, "{after:?}");
+    assert_eq!(sure.predict(unsure, ""), None);
+    assert_eq!(sure.predict("please fix the bug error function", ""), Some("CodeFix"));
+    assert_eq!(Tagger::from_bytes(&sure.to_bytes()).unwrap(), sure);
+    let never = tagger.sure(&others, 1.1);
+    assert_eq!(never.measure(&others).answered, 0);
+}
+
+#[test]
+fn rare_classes_weigh_more_when_classes_are_balanced() {
+    let mut skewed = examples(600);
+    skewed.retain(|example| example.label != "CodeFix" || example.input.len() % 7 == 0);
+    let recall = |balance| {
+        let tagger =
+            fit("task", &skewed, &FitSettings { balance, epochs: 1, ..settings() }).unwrap();
+        let fixes: Vec<Example> =
+            examples(900).into_iter().filter(|example| example.label == "CodeFix").collect();
+        tagger.measure(&fixes).share
+    };
+    assert!(recall(1.0) > recall(0.0), "{} {}", recall(1.0), recall(0.0));
+}
+
+#[test]
+fn the_embedded_taggers_know_the_taxonomy() {
+    let taggers = Tagger::defaults();
+    let names: Vec<&str> = taggers.iter().map(Tagger::marker).collect();
+    assert_eq!(names, ["domain", "task"]);
+    let taxonomy = crate::Taxonomy::built_in();
+    for tagger in &taggers {
+        for class in tagger.classes() {
+            assert!(taxonomy.allows(tagger.marker(), class), "{class}");
+        }
+        assert!(tagger.head.least > 0.0 && tagger.weights.len() < 500_000);
+    }
+    let code = "Write a Python function `add(a, b)` that adds two numbers.";
+    assert_eq!(taggers[0].predict(code, "def add(a, b):\n    return a + b\n"), Some("Code"));
+    assert_eq!(taggers[1].predict("Translate into German: It rains.", ""), Some("Translation"));
 }
 
 #[test]

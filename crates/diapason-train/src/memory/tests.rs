@@ -4,6 +4,8 @@ use crate::{Control, Event, Outcome, Sequence, StepReport, train};
 use diapason_model::{Device, Model};
 use std::path::Path;
 
+const BATCH: Batch = Batch { tokens: 64, targets: 30 };
+
 /// The losses of a run that the observer stops after some steps.
 fn losses(
     model: &mut Model,
@@ -69,7 +71,7 @@ fn a_run_that_does_not_fit_is_refused_with_what_would_make_it_fit() {
     let sequences = toys(30);
     let base = settings();
     let sizes =
-        |settings: &TrainSettings| MemoryPlan::of(&arch(), None, settings, (64, 2)).unwrap();
+        |settings: &TrainSettings| MemoryPlan::of(&arch(), None, settings, (BATCH, 2)).unwrap();
     let all = sizes(&base);
     let lower = TrainSettings { activations: Activations::Recomputed, ..base.clone() };
     let lowest = TrainSettings { moments: MomentPrecision::Bytes, ..lower.clone() };
@@ -79,7 +81,7 @@ fn a_run_that_does_not_fit_is_refused_with_what_would_make_it_fit() {
     for (bound, lines) in [(sizes(&lower), 1), (sizes(&lowest), 2), (MemoryPlan::default(), 3)] {
         let bound = Some(bound.total_bytes());
         let settings = TrainSettings { max_memory_bytes: bound, ..base.clone() };
-        let refused = check(&arch(), None, &settings, (64, 2));
+        let refused = check(&arch(), None, &settings, (BATCH, 2));
         let Err(TrainError::Memory { plan, advice, .. }) = refused else { panic!("{refused:?}") };
         assert_eq!(plan, all);
         assert_eq!(advice.len(), lines, "{advice:?}");
@@ -92,14 +94,15 @@ fn a_run_that_does_not_fit_is_refused_with_what_would_make_it_fit() {
         assert!(matches!(found, Err(TrainError::Memory { .. })) && !run.exists());
     }
     let roomy = TrainSettings { max_memory_bytes: Some(all.total_bytes()), ..base };
-    assert_eq!(check(&arch(), None, &roomy, (64, 2)).unwrap(), all);
+    assert_eq!(check(&arch(), None, &roomy, (BATCH, 2)).unwrap(), all);
 }
 
 #[test]
 fn what_is_frozen_takes_no_gradients_and_no_moments() {
     let freeze = vec!["mlp".to_owned(), "embed_tokens".to_owned()];
     let frozen = TrainSettings { freeze, ..settings() };
-    let of = |settings: &TrainSettings| MemoryPlan::of(&arch(), None, settings, (64, 1)).unwrap();
+    let of =
+        |settings: &TrainSettings| MemoryPlan::of(&arch(), None, settings, (BATCH, 1)).unwrap();
     let (all, part) = (of(&settings()), of(&frozen));
     assert_eq!(all.gradients_bytes, all.weights_bytes);
     assert!(part.gradients_bytes < all.gradients_bytes);

@@ -37,7 +37,7 @@ fn steps_and_micro_batches_keep_their_budgets() {
         assert_eq!(steps.batches(step).concat(), steps.pieces(step));
         assert!(steps.batches(step).iter().all(|batch| tokens(batch) <= 64));
     }
-    assert!(steps.largest_batch_tokens(&corpus) <= 64);
+    assert!(steps.largest_batch(&corpus).tokens <= 64);
 }
 
 #[test]

@@ -6,17 +6,16 @@
 //! with the quality buckets that only the whole corpus can tell, and the folder goes.
 
 use super::endpoint::Endpoint;
+use super::join::join;
 use super::rows::{Rows, parse};
 use super::{Session, read, read_taxonomy};
-use crate::args::{AnnotateArgs, TaggerPlace};
+use crate::args::AnnotateArgs;
 use anyhow::{Context as _, bail};
-use diapason_flow::{Artifact, Fingerprint, Markers, Stamp, write_atomically};
-use diapason_markers::{
-    Annotator, Provenance, Quartiles, Tagger, annotate_row_with, markers_of_row,
-};
+use diapason_flow::{Artifact, Fingerprint, Stamp, write_atomically};
+use diapason_markers::{Annotator, Provenance, annotate_row_with};
 use serde_json::{Value, json};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Bytes of the head and of the tail of the corpus that tell it from another.
@@ -27,9 +26,6 @@ pub(super) fn annotate(session: &Session<'_>, args: &AnnotateArgs) -> anyhow::Re
     let (Some(input), Some(out)) = (&args.input, &args.out) else {
         bail!("nothing to annotate\n\nhint: give a corpus and `--out`");
     };
-    if out.extension().is_some_and(|end| end.eq_ignore_ascii_case("parquet")) {
-        bail!("`{}` would be Parquet\n\nhint: annotation writes JSON lines", out.display());
-    }
     let work = Work::new(session, args, (input, out))?;
     let stamp_path = beside(out, ".stamp.json");
     if out.exists() {
@@ -102,13 +98,10 @@ impl<'a> Work<'a> {
         let mut annotator = Annotator::new(taxonomy);
         let mut taggers = Vec::new();
         for place in &args.taggers {
-            let TaggerPlace::File(path) = place else { continue };
-            let bytes =
-                std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-            let tagger = Tagger::from_bytes(&bytes)
-                .with_context(|| format!("`{}` is no tagger", path.display()))?;
-            annotator = annotator.with_tagger(tagger)?;
-            taggers.push(Fingerprint::of(&bytes));
+            for tagger in super::taggers::read(place)? {
+                taggers.push(Fingerprint::of(&tagger.to_bytes()));
+                annotator = annotator.with_tagger(tagger)?;
+            }
         }
         let mut settings = json!({
             "input": fingerprint(input)?, "taxonomy": additions, "provenance": rules,
@@ -215,79 +208,4 @@ fn fingerprint(path: &Path) -> anyhow::Result<Value> {
         Ok(json!({"bytes": length, "ends": Fingerprint::of(&bytes)}))
     };
     sample().with_context(|| format!("cannot read `{}`", path.display()))
-}
-
-/// Joins parts into one file and adds quality buckets where there are qualities.
-fn join(parts: &[PathBuf], out: &Path) -> anyhow::Result<()> {
-    let mut scores = Vec::new();
-    each_line(parts, |line| {
-        // Most corpora have no qualities, and looking for the word is cheaper than reading JSON.
-        if line.contains("\"quality\"") {
-            let markers = markers_of_row(&serde_json::from_str(line)?)?;
-            scores.extend(markers.iter().filter_map(score));
-        }
-        Ok(())
-    })?;
-    let quartiles = Quartiles::of(scores);
-    let mut failure = None;
-    let written = write_atomically(out, |file| {
-        let copied = each_line(parts, |line| {
-            if quartiles.is_empty() || !line.contains("\"quality\"") {
-                return Ok(file.write_all(line.as_bytes())?);
-            }
-            let mut row: Value = serde_json::from_str(line)?;
-            add_buckets(&mut row, &quartiles);
-            Ok(writeln!(file, "{row}")?)
-        });
-        copied.map_err(|error| {
-            failure = Some(error);
-            std::io::Error::other("the parts cannot be joined")
-        })
-    });
-    match failure {
-        Some(error) => Err(error),
-        None => written.with_context(|| format!("cannot write `{}`", out.display())),
-    }
-}
-
-fn each_line(
-    parts: &[PathBuf],
-    mut take: impl FnMut(&str) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    for path in parts {
-        let cannot = || format!("cannot read `{}`", path.display());
-        let mut reader = BufReader::new(File::open(path).with_context(cannot)?);
-        let mut line = String::new();
-        while reader.read_line(&mut line).with_context(cannot)? > 0 {
-            take(&line).with_context(cannot)?;
-            line.clear();
-        }
-    }
-    Ok(())
-}
-
-/// Language and score; the language is empty where there is none.
-fn score(markers: &Markers) -> Option<(String, f64)> {
-    let first = |name: &str| markers.0.get(name).and_then(|value| value.values().first());
-    let score = first("quality")?.parse().ok()?;
-    Some((first("lang").cloned().unwrap_or_default(), score))
-}
-
-fn add_buckets(row: &mut Value, quartiles: &Quartiles) {
-    let add = |place: &mut Value| {
-        let Some(markers) = place.get_mut("markers") else { return };
-        let Ok(read) = serde_json::from_value::<Markers>(markers.clone()) else { return };
-        let bucket = score(&read).and_then(|(lang, score)| quartiles.bucket(&lang, score));
-        if let Some(bucket) = bucket
-            && markers.get("quality_bucket").is_none()
-        {
-            let mut read = read;
-            read.set("quality_bucket", bucket);
-            *markers = json!(read);
-        }
-    };
-    match row.get_mut("messages").and_then(Value::as_array_mut) {
-        Some(messages) => messages.iter_mut().for_each(add),
-        None => add(row),
-    }
 }

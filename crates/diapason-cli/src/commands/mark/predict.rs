@@ -6,8 +6,7 @@
 
 use crate::args::{LeverArgs, PredictArgs};
 use crate::commands::{Session, prompt, sample};
-use crate::levers::{Open, Written, write_lists};
-use anyhow::bail;
+use crate::levers::{Open, Written, untrained, write_lists};
 use diapason_flow::Streams;
 use diapason_markers::Filling;
 use serde_json::json;
@@ -17,7 +16,7 @@ use std::collections::BTreeMap;
 pub(super) fn predict(session: &Session<'_>, args: &PredictArgs) -> anyhow::Result<()> {
     let subject = prompt::subject(&args.prompt, &session.device)?;
     let Some(trained) = &subject.trained else {
-        bail!("this model was not trained with markers\n\nhint: give its recipe `markers = {{}}`");
+        return Err(untrained());
     };
     let levers = LeverArgs { markers: args.markers.clone(), fill: Filling::Inferred, show: false };
     let fixed = sample::levers(&levers, trained)?.fixed;

@@ -8,6 +8,9 @@ use std::path::Path;
 /// Longest text or record that a genuine dictionary holds; more is taken for damage.
 const LONGEST: usize = 1 << 24;
 
+/// Bytes of the header before compressed blocks.
+const BLOCK_HEADER: u64 = 24;
+
 /// One variable.
 pub(super) struct Variable {
     pub name: String,
@@ -39,11 +42,22 @@ pub(super) struct LabelSet {
     pub variables: Vec<usize>,
 }
 
+/// How the slots of cases are packed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packing {
+    /// As they are.
+    Plain,
+    /// A byte for a slot where that is enough.
+    Bytes,
+    /// As [`Packing::Bytes`], in blocks that are compressed by zlib.
+    Zlib,
+}
+
 /// What stands before the cases.
 pub(super) struct Dictionary {
     pub variables: Vec<Variable>,
     pub labels: Vec<LabelSet>,
-    pub compressed: bool,
+    pub packing: Packing,
     /// What is taken off a bytecode to give a small number.
     pub bias: f64,
     big_endian: bool,
@@ -110,25 +124,27 @@ impl Dictionary {
     pub(super) fn read(bytes: &mut dyn BufRead) -> Result<Dictionary, Fault> {
         let mut header = [0; 176];
         bytes.read_exact(&mut header)?;
-        match &header[..4] {
-            b"$FL2" => {}
-            b"$FL3" => return fault("it is a ZSAV file", "save it as an ordinary .sav file"),
-            _ => return fault("it does not begin with $FL2", "is it a .sav file at all?"),
+        if !matches!(&header[..4], b"$FL2" | b"$FL3") {
+            return fault("it does not begin with $FL2 or $FL3", "is it a .sav file at all?");
         }
         let field = |at: usize| [header[at], header[at + 1], header[at + 2], header[at + 3]];
         // The layout code is 2 or 3 in the byte order of the file.
         let big_endian = matches!(i32::from_be_bytes(field(64)), 2 | 3);
         let mut records = Records { bytes, big_endian };
-        let compression = records.order(field(72));
-        if !matches!(compression, 0 | 1) {
-            let problem = format!("its compression {compression} is unknown");
-            return fault(problem, "save it as an ordinary .sav file");
-        }
+        let packing = match records.order(field(72)) {
+            0 => Packing::Plain,
+            1 => Packing::Bytes,
+            2 => Packing::Zlib,
+            other => {
+                let problem = format!("its compression {other} is unknown");
+                return fault(problem, "save it as an ordinary .sav file");
+            }
+        };
         let bias: Slot = header[84..92].try_into().expect("a range of eight bytes");
         let mut dictionary = Dictionary {
             variables: Vec::new(),
             labels: Vec::new(),
-            compressed: compression == 1,
+            packing,
             bias: 0.0,
             big_endian,
             encoding: "windows-1252".to_owned(),
@@ -176,6 +192,21 @@ impl Dictionary {
         }
         self.check_encoding()?;
         self.name(variables, label_sets, &long_names)
+    }
+
+    /// Bytes that the compressed blocks of the cases take, by the header that stands before them.
+    pub(super) fn block_bytes(&self, bytes: &mut dyn BufRead) -> Result<u64, Fault> {
+        let mut offset = || -> Result<u64, Fault> {
+            let mut slot = Slot::default();
+            bytes.read_exact(&mut slot)?;
+            Ok(if self.big_endian { u64::from_be_bytes(slot) } else { u64::from_le_bytes(slot) })
+        };
+        let (here, trailer, _) = (offset()?, offset()?, offset()?);
+        let blocks = trailer.checked_sub(here).and_then(|bytes| bytes.checked_sub(BLOCK_HEADER));
+        match blocks {
+            Some(blocks) => Ok(blocks),
+            None => fault("its compressed blocks end before they begin", "the file may be damaged"),
+        }
     }
 
     /// Gives variables and labels their texts.
