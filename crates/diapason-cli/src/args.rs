@@ -173,6 +173,9 @@ pub(crate) struct PromptArgs {
     /// The model's folder
     #[arg(long)]
     pub model: PathBuf,
+    /// A low-rank adapter over it, as `train.lora` and PEFT write them
+    #[arg(long, value_name = "DIR")]
+    pub adapter: Option<PathBuf>,
     /// Template of the prompt; default: what the model was tuned with, else `spectrum`
     #[arg(long)]
     pub template: Option<String>,

@@ -136,6 +136,21 @@ fn an_adapter_is_folded_into_its_base() {
     assert_eq!(merged.weights[0], model.weights[0], "the embedding is no target");
     let stamp = Artifact::stamp_at(Path::new(&out)).unwrap().unwrap();
     assert_eq!(stamp.parents.len(), 2);
+
+    let greedy = |model: &[&str]| {
+        let asked = ["sample", "--description", "x", "--temperature", "0", "--max-tokens", "8"];
+        let output = diapason(&[&asked, model].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        output.stdout
+    };
+    let beside = greedy(&["--model", &base, "--adapter", &adapter]);
+    assert_eq!(
+        beside,
+        greedy(&["--model", &out]),
+        "beside its base or folded in, it says the same"
+    );
+    assert_ne!(beside, greedy(&["--model", &base]));
 }
 
 /// A recipe of seconds: soft targets for one model, an adapter for another.
@@ -175,7 +190,13 @@ episodes = 5
 "#;
     std::fs::write(&recipe, text).unwrap();
     let out = folder.path().join("run");
-    let output = diapason(&["run", recipe.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    let arguments = ["run", recipe.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let tight = ["--set", "base.new.train.max_memory_bytes=1000"];
+    let refused = diapason(&[&arguments[..], &tight].concat());
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.contains("activations = \"recomputed\""), "{said}");
+    std::fs::remove_dir_all(&out).unwrap();
+    let output = diapason(&arguments);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
     assert!(said.contains("38 learn from all options"), "{said}");

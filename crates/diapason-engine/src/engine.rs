@@ -2,12 +2,13 @@
 
 use crate::check::{Limits, check};
 use crate::constrain::{Course, Texts};
+use crate::prefixes::PrefixStatistics;
 use crate::schedule::Scheduler;
 use diapason_flow::{Answer, Ask, Lm, LmError, Request};
 use diapason_model::{Device, Model};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 /// How much an engine does at once.
@@ -20,6 +21,9 @@ pub struct EngineSettings {
     /// Most tokens whose keys and values are held. Requests that do not fit together run in
     /// turns; one that does not fit alone is refused.
     pub cache_tokens: usize,
+    /// Most of these that prompts of the past keep, so that a prompt which begins alike need not be
+    /// read again. Requests at hand have precedence.
+    pub prefix_tokens: usize,
     /// Most bytes of packed copies of the model's matrices, which save packing them in every
     /// pass: a fifth of the time of decoding. Copies of all take about as much as the weights, of
     /// which they change no bit; of a larger model the first layers have copies. 0: none.
@@ -28,7 +32,12 @@ pub struct EngineSettings {
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        EngineSettings { max_batch_tokens: 1024, cache_tokens: 32_768, packed_bytes: 2 << 30 }
+        EngineSettings {
+            max_batch_tokens: 1024,
+            cache_tokens: 32_768,
+            prefix_tokens: 8192,
+            packed_bytes: 2 << 30,
+        }
     }
 }
 
@@ -42,6 +51,7 @@ pub struct Engine {
     adapters: usize,
     /// For what is said about text; empty if unknown.
     texts: Arc<Texts>,
+    prefixes: Arc<Mutex<PrefixStatistics>>,
     /// `None` only while dropping.
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
@@ -70,11 +80,14 @@ impl Engine {
         };
         let adapters = model.adapters.len();
         let (jobs, inbox) = channel();
+        let prefixes = Arc::<Mutex<PrefixStatistics>>::default();
+        let seen = Arc::clone(&prefixes);
         let thread = std::thread::Builder::new()
             .name("diapason-engine".to_owned())
-            .spawn(move || serve(&model, &device, &settings, &inbox))
+            .spawn(move || serve((&model, &device, &settings), &inbox, &seen))
             .expect("the system can start one more thread");
-        Engine { limits, adapters, texts: Arc::default(), jobs: Some(jobs), thread: Some(thread) }
+        let (texts, jobs, thread) = (Arc::default(), Some(jobs), Some(thread));
+        Engine { limits, adapters, texts, prefixes, jobs, thread }
     }
 
     /// The same engine with the bytes of every token, so that patterns, schemas and stop texts can be
@@ -84,6 +97,11 @@ impl Engine {
         tokens.resize(self.limits.vocabulary, Vec::new());
         self.texts = Arc::new(Texts::new(tokens));
         self
+    }
+
+    /// What shared beginnings of prompts saved in all calls that were answered.
+    pub fn prefix_statistics(&self) -> PrefixStatistics {
+        *self.prefixes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same engine answering through one of the model's adapters, by its number. Questions to
@@ -146,8 +164,12 @@ impl Drop for Engine {
 
 /// The life of the thread: take in what waits, advance everything by one batch, repeat. A failure
 /// is the answer to everything in flight; what comes later begins afresh.
-fn serve(model: &Model, device: &Device, settings: &EngineSettings, inbox: &Receiver<Job>) {
-    let mut scheduler = Scheduler::new(model, device, settings);
+fn serve(
+    (model, device, settings): (&Model, &Device, &EngineSettings),
+    inbox: &Receiver<Job>,
+    prefixes: &Mutex<PrefixStatistics>,
+) {
+    let mut scheduler = Scheduler::new(model, device, settings, prefixes);
     while let Ok(job) = inbox.recv() {
         scheduler.add(job);
         // What a panic leaves half changed is replaced below before anything else sees it.
@@ -166,7 +188,7 @@ fn serve(model: &Model, device: &Device, settings: &EngineSettings, inbox: &Rece
             Err(panic) => format!("its thread panicked: {}", panic_text(&*panic)),
         };
         scheduler.fail(&problem);
-        scheduler = Scheduler::new(model, device, settings);
+        scheduler = Scheduler::new(model, device, settings, prefixes);
     }
 }
 

@@ -62,9 +62,13 @@ pub(crate) struct Group {
     pub(crate) prompt: Vec<u32>,
     /// The adapter that reads it.
     pub(crate) adapter: Option<usize>,
-    /// The prompt's place in the cache, once admitted.
+    /// Tokens of the prompt that other prompts may share, once admitted: the rest is its own.
+    pub(crate) shared: usize,
+    /// The last part of what is shared.
+    pub(crate) prefix: Option<usize>,
+    /// The place of the rest in the cache, once admitted.
     pub(crate) place: Option<NodeId>,
-    /// How many tokens of the prompt were given to the model.
+    /// Tokens of the prompt that are shared or were given to the model.
     pub(crate) fed: usize,
     /// Logits after the prompt with their normaliser, kept for lanes that begin later.
     after: Option<(LogSoftmax, Vec<f32>)>,
@@ -74,7 +78,8 @@ pub(crate) struct Group {
 impl Group {
     /// A group without requests.
     pub(crate) fn new(prompt: Vec<u32>, adapter: Option<usize>) -> Self {
-        Group { prompt, adapter, place: None, fed: 0, after: None, members: Vec::new() }
+        let (shared, prefix, place) = (0, None, None);
+        Group { prompt, adapter, shared, prefix, place, fed: 0, after: None, members: Vec::new() }
     }
 
     /// Adds a request with this group's prompt, and where its draws begin.
@@ -137,6 +142,11 @@ impl Group {
             _ => None,
         });
         first.min().unwrap_or(self.prompt.len())
+    }
+
+    /// Tokens of the prompt that others may share: not those whose logits are wanted.
+    pub(crate) fn shareable(&self) -> usize {
+        self.first_traced().min(self.prompt.len() - 1)
     }
 
     /// Takes the logits at token `index` of the prompt.

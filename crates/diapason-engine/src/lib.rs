@@ -9,6 +9,7 @@
 //! * [`Engine`]: the thread, its channel, and [`Lm`](diapason_flow::Lm).
 //! * `check`: what is refused before anything runs.
 //! * `schedule`: which tokens run in the next batch, and how much of the cache they may use.
+//! * `prefixes`: beginnings that prompts share, read once and kept for later ones.
 //! * `group`: requests with the same prompt, read once; `draws`, `trie`: what runs below it.
 //! * `softmax`, `choose`: logits → log-probabilities and drawn tokens.
 //!
@@ -21,8 +22,10 @@ mod constrain;
 mod draws;
 mod engine;
 mod group;
+mod prefixes;
 mod schedule;
 mod softmax;
 mod trie;
 
 pub use engine::{Adapted, Engine, EngineSettings};
+pub use prefixes::PrefixStatistics;

@@ -8,12 +8,14 @@ use crate::choose::Chooser;
 use crate::draws::Draws;
 use crate::engine::{EngineSettings, Job};
 use crate::group::{Group, Member, Options, Ticket, Work};
+use crate::prefixes::{PrefixStatistics, Prefixes};
 use crate::softmax::LogSoftmax;
 use crate::trie::Trie;
 use diapason_flow::{Answer, LmError};
 use diapason_model::{Cache, Device, Feed, Model, ModelError, NodeId, Want, Workspace};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::mpsc::Sender;
+use std::sync::{Mutex, PoisonError};
 
 /// A call whose answers are not complete.
 struct Pending {
@@ -25,6 +27,8 @@ struct Pending {
 /// Who gets the logits of a feed. Numbers of groups, members, draws and segments.
 #[derive(Clone, Copy, Debug)]
 enum Target {
+    /// Nobody: tokens that prompts share, read for this group.
+    Prefix { group: usize },
     /// Tokens of a prompt from `first` on.
     Prompt { group: usize, first: usize },
     /// The last token of a running draw.
@@ -36,7 +40,8 @@ enum Target {
 impl Target {
     fn group(self) -> usize {
         match self {
-            Target::Prompt { group, .. }
+            Target::Prefix { group }
+            | Target::Prompt { group, .. }
             | Target::Draw { group, .. }
             | Target::Segment { group, .. } => group,
         }
@@ -60,8 +65,12 @@ pub(crate) struct Scheduler<'a> {
     chooser: Chooser,
     /// A buffer for ranking tokens.
     ids: Vec<u32>,
-    /// Tokens of the cache that are promised to prompts and lanes.
+    /// Tokens of the cache that are promised to lanes, and to what prompts do not share.
     reserved: usize,
+    /// What prompts share, beside that.
+    prefixes: Prefixes,
+    /// Where what that saves is told.
+    statistics: &'a Mutex<PrefixStatistics>,
     waiting: VecDeque<Group>,
     running: Vec<Group>,
     jobs: BTreeMap<u64, Pending>,
@@ -70,7 +79,12 @@ pub(crate) struct Scheduler<'a> {
 
 impl<'a> Scheduler<'a> {
     /// Nothing in flight.
-    pub(crate) fn new(model: &'a Model, device: &'a Device, settings: &EngineSettings) -> Self {
+    pub(crate) fn new(
+        model: &'a Model,
+        device: &'a Device,
+        settings: &EngineSettings,
+        statistics: &'a Mutex<PrefixStatistics>,
+    ) -> Self {
         let (batch, packed) = (settings.max_batch_tokens.max(1), settings.packed_bytes);
         Scheduler {
             model,
@@ -80,6 +94,8 @@ impl<'a> Scheduler<'a> {
             chooser: Chooser::default(),
             ids: Vec::new(),
             reserved: 0,
+            prefixes: Prefixes::new(settings.prefix_tokens),
+            statistics,
             waiting: VecDeque::new(),
             running: Vec::new(),
             jobs: BTreeMap::new(),
@@ -142,8 +158,9 @@ impl<'a> Scheduler<'a> {
                 answers.extend(group.take_answers());
                 if group.is_answered() {
                     retired += 1;
-                    self.reserved -= group.prompt.len();
+                    self.reserved -= group.prompt.len() - group.shared;
                     group.place.take().into_iter().for_each(|node| cache.release(node));
+                    self.prefixes.leave(cache, group.prefix.take());
                 }
             }
             self.running.retain(|group| !group.is_answered());
@@ -156,29 +173,56 @@ impl<'a> Scheduler<'a> {
 
     /// Reserves room for lanes, then for groups, in the order in which they came.
     fn reserve(&mut self) -> Result<(), ModelError> {
-        let limit = self.cache.limit_tokens();
         let mut first_open = 0;
         loop {
-            for group in &mut self.running[first_open..] {
-                while let Some(tokens) = group.next_lane() {
-                    if self.reserved + tokens > limit {
+            for index in first_open..self.running.len() {
+                while let Some(tokens) = self.running[index].next_lane() {
+                    if !self.fits(tokens) {
                         return Ok(());
                     }
                     self.reserved += tokens;
-                    group.begin_lane();
+                    self.running[index].begin_lane();
                 }
             }
             first_open = self.running.len();
-            let Some(next) = self.waiting.front() else { return Ok(()) };
-            if self.reserved + next.prompt.len() + next.next_lane().unwrap_or(0) > limit {
+            let Some(mut next) = self.waiting.pop_front() else { return Ok(()) };
+            if self.begin(&mut next)? {
+                self.running.push(next);
+            } else {
+                self.waiting.push_front(next);
                 return Ok(());
             }
-            if let Some(mut group) = self.waiting.pop_front() {
-                self.reserved += group.prompt.len();
-                group.place = Some(self.cache.branch(None)?);
-                self.running.push(group);
+        }
+    }
+
+    /// Whether so many tokens more fit, after giving up prefixes that nobody uses if need be.
+    fn fits(&mut self, tokens: usize) -> bool {
+        let limit = self.cache.limit_tokens();
+        while self.reserved + self.prefixes.tokens() + tokens > limit {
+            if !self.prefixes.evict(&mut self.cache) {
+                return false;
             }
         }
+        true
+    }
+
+    /// Begins a group if there is room for its prompt and its first lane.
+    fn begin(&mut self, group: &mut Group) -> Result<bool, ModelError> {
+        let shared = group.shareable();
+        let (ids, own) = (&group.prompt[..shared], group.prompt.len() - shared);
+        let lane = group.next_lane().unwrap_or(0);
+        // Prefixes in use by this very prompt must not be given up to make room for it.
+        let (prefix, reused) = self.prefixes.enter(&mut self.cache, ids, group.adapter)?;
+        if !self.fits(own + lane) {
+            self.prefixes.withdraw(&mut self.cache, prefix);
+            return Ok(false);
+        }
+        self.prefixes.statistics.prompt_tokens += group.prompt.len() as u64;
+        self.prefixes.statistics.reused_tokens += reused as u64;
+        self.reserved += own;
+        (group.shared, group.fed, group.prefix) = (shared, shared, prefix);
+        group.place = Some(self.cache.branch(self.prefixes.node(prefix))?);
+        Ok(true)
     }
 
     /// Picks the tokens of the next batch, group by group: the rest of the prompt, then its lanes.
@@ -186,6 +230,9 @@ impl<'a> Scheduler<'a> {
         let mut room = self.workspace.max_tokens();
         let mut plan = Vec::new();
         for (number, group) in self.running.iter_mut().enumerate() {
+            if !plan_prefix(number, group, &mut self.prefixes, (&mut room, &mut plan)) {
+                break;
+            }
             plan_prompt(number, group, &mut room, &mut plan);
             let Some(prompt) = group.place.filter(|_| group.fed == group.prompt.len()) else {
                 continue;
@@ -229,6 +276,7 @@ impl<'a> Scheduler<'a> {
                 return;
             };
             match plan[feed].target {
+                Target::Prefix { .. } => {}
                 Target::Prompt { group, first } => {
                     running[group].read_prompt(first + row, softmax, logits, ids);
                 }
@@ -266,6 +314,7 @@ impl<'a> Scheduler<'a> {
 
     /// Files answers, and replies to the calls that are complete.
     fn deliver(&mut self, answers: Vec<(Ticket, Result<Answer, String>)>) {
+        *self.statistics.lock().unwrap_or_else(PoisonError::into_inner) = self.prefixes.statistics;
         for (ticket, answer) in answers {
             if let Some(pending) = self.jobs.get_mut(&ticket.job) {
                 pending.answers[ticket.index] = Some(answer);
@@ -288,6 +337,26 @@ impl<'a> Scheduler<'a> {
 
 fn model_failed(problem: &ModelError) -> LmError {
     LmError::Model(problem.to_string())
+}
+
+/// Plans what is left of the prefix of a prompt. Returns whether there was room for all of it.
+fn plan_prefix(
+    number: usize,
+    group: &Group,
+    prefixes: &mut Prefixes,
+    (room, plan): (&mut usize, &mut Vec<Planned>),
+) -> bool {
+    while let Some(unread) = prefixes.unread(group.prefix) {
+        let ids: Vec<u32> = unread.ids.iter().take(*room).copied().collect();
+        if ids.is_empty() {
+            return false;
+        }
+        let (node, count, target) = (unread.node, ids.len(), Target::Prefix { group: number });
+        plan.push(Planned { target, node, ids, want: Want::None });
+        *room -= count;
+        prefixes.feed(group.prefix, count);
+    }
+    true
 }
 
 /// Plans what is left of a prompt, as far as there is room. Rows before the first traced token

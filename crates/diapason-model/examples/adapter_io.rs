@@ -7,7 +7,8 @@
 
 use diapason_flow::{Pack, Streams};
 use diapason_model::{
-    AdamW, AdamWSettings, Adapter, Device, LoraSettings, Model, ModelError, Workspace,
+    AdamW, AdamWSettings, Adapter, Device, LoraSettings, Model, ModelError, MomentPrecision,
+    Workspace,
 };
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize_to_file};
@@ -50,7 +51,8 @@ fn train(
     workspace: &mut Workspace,
 ) -> Result<(), ModelError> {
     let len = model.trained().1.len();
-    let mut optimiser = AdamW::new(AdamWSettings::default(), len);
+    let mut optimiser =
+        AdamW::new(AdamWSettings::default(), model.trained().0, MomentPrecision::F32);
     for _ in 0..30 {
         let mut gradients = vec![0.0; len];
         model.loss_and_gradients(device, pack, 0.1, workspace, &mut gradients)?;

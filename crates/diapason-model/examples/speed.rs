@@ -4,8 +4,8 @@
 
 use diapason_flow::Pack;
 use diapason_model::{
-    AdamW, AdamWSettings, Arch, Cache, Device, Feed, Layout, Model, Variant, Want, Workspace,
-    global_norm,
+    AdamW, AdamWSettings, Arch, Cache, Device, Feed, Layout, Model, MomentPrecision, Variant, Want,
+    Workspace, global_norm,
 };
 use std::time::Instant;
 
@@ -82,7 +82,8 @@ fn train(device: &Device, arch: &Arch, segments: usize, length: usize, steps: us
     }
     let mut workspace = Workspace::new(arch, pack.len());
     let mut gradients = vec![0.0; model.layout.len];
-    let mut optimiser = AdamW::new(AdamWSettings::default(), model.layout.len);
+    let mut optimiser =
+        AdamW::new(AdamWSettings::default(), &model.layout.tensors, MomentPrecision::F32);
     let mut best = f64::INFINITY;
     for step in 0..=steps {
         let start = Instant::now();

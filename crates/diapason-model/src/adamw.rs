@@ -1,6 +1,9 @@
-//! AdamW (Loshchilov & Hutter 2019): decoupled weight decay, on matrices only.
+//! AdamW (Loshchilov & Hutter 2019): decoupled weight decay, on matrices only; its state in f32, or in
+//! a byte a moment.
 
-use crate::kernels::{AdamWBuffers, AdamWConstants, adamw_update, square_sum};
+use crate::kernels::{
+    AdamWBuffers, AdamWConstants, BLOCK, BLOCK_BYTES, adamw_update, adamw_update_bytes, square_sum,
+};
 use crate::{Device, Learning, TensorSpec};
 
 /// Constants of the optimiser.
@@ -22,15 +25,59 @@ impl Default for AdamWSettings {
     }
 }
 
-/// The optimiser's state; buffers have the layout of the weights.
+/// How the moments are held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum MomentPrecision {
+    /// 8 bytes a weight.
+    #[default]
+    #[serde(rename = "f32")]
+    F32,
+    /// About 2 bytes a weight: a byte a moment, with a scale for every 256, rounded at random so
+    /// that it is right on average.
+    #[serde(rename = "8-bit")]
+    Bytes,
+}
+
+/// Both moments of every weight.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Moments {
+    /// First and second, each in the layout of the weights.
+    F32([Vec<f32>; 2]),
+    /// Blocks of 256 weights, tensor after tensor: the last block of each may be in part unused.
+    Bytes(Vec<[u8; BLOCK_BYTES]>),
+}
+
+impl Moments {
+    /// Moments of 0. Their memory is taken only where something learns.
+    pub fn new(precision: MomentPrecision, tensors: &[TensorSpec]) -> Self {
+        match precision {
+            MomentPrecision::F32 => {
+                let len = tensors.last().map_or(0, |tensor| tensor.range.end);
+                Moments::F32([vec![0.0; len], vec![0.0; len]])
+            }
+            MomentPrecision::Bytes => {
+                let blocks = tensors.iter().map(|tensor| tensor.range.len().div_ceil(BLOCK));
+                Moments::Bytes(vec![[0; BLOCK_BYTES]; blocks.sum()])
+            }
+        }
+    }
+
+    /// Bytes that the moments of a tensor of `len` weights take.
+    pub fn bytes(precision: MomentPrecision, len: usize) -> usize {
+        match precision {
+            MomentPrecision::F32 => 8 * len,
+            MomentPrecision::Bytes => BLOCK_BYTES * len.div_ceil(BLOCK),
+        }
+    }
+}
+
+/// The optimiser's state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdamW {
     /// Constants.
     pub settings: AdamWSettings,
-    /// First moment.
-    pub first: Vec<f32>,
-    /// Second moment.
-    pub second: Vec<f32>,
+    /// Moments.
+    pub moments: Moments,
     /// Steps done.
     pub step: u64,
     /// What learns; the rest of the weights and of the moments is neither read nor written.
@@ -38,15 +85,14 @@ pub struct AdamW {
 }
 
 impl AdamW {
-    /// A fresh state for `len` weights.
-    pub fn new(settings: AdamWSettings, len: usize) -> Self {
-        AdamW {
-            settings,
-            first: vec![0.0; len],
-            second: vec![0.0; len],
-            step: 0,
-            learning: Learning::all(),
-        }
+    /// A fresh state for the weights of these tensors.
+    pub fn new(
+        settings: AdamWSettings,
+        tensors: &[TensorSpec],
+        precision: MomentPrecision,
+    ) -> Self {
+        let moments = Moments::new(precision, tensors);
+        AdamW { settings, moments, step: 0, learning: Learning::all() }
     }
 
     /// One update with bias correction. Gradients are multiplied by `gradient_scale` on the way
@@ -79,14 +125,32 @@ impl AdamW {
         };
         let kept = 1.0 - learning_rate * weight_decay;
         let learning = &self.learning;
-        let buffers =
-            AdamWBuffers { weights, gradients, first: &mut self.first, second: &mut self.second };
-        adamw_update(device, buffers, constants, |at| {
-            let tensor = &tensors[tensors.partition_point(|tensor| tensor.range.end <= at)];
-            let (end, learns) = learning.stretch(at);
-            let keep = if tensor.decays() { kept } else { 1.0 };
-            (tensor.range.end.min(end), learns.then_some(keep))
-        });
+        let keep = |tensor: &TensorSpec| if tensor.decays() { kept } else { 1.0 };
+        match &mut self.moments {
+            Moments::F32([first, second]) => {
+                let buffers = AdamWBuffers { weights, gradients, first, second };
+                adamw_update(device, buffers, constants, |at| {
+                    let tensor = &tensors[tensors.partition_point(|tensor| tensor.range.end <= at)];
+                    let (end, learns) = learning.stretch(at);
+                    (tensor.range.end.min(end), learns.then_some(keep(tensor)))
+                });
+            }
+            Moments::Bytes(blocks) => {
+                let mut rest = &mut blocks[..];
+                for tensor in tensors {
+                    let count = tensor.range.len().div_ceil(BLOCK);
+                    let (blocks, later) = std::mem::take(&mut rest).split_at_mut(count);
+                    rest = later;
+                    if learning.any(&tensor.range) {
+                        let range = tensor.range.clone();
+                        let both = (&mut weights[range.clone()], &gradients[range.clone()]);
+                        let constants = AdamWConstants { keep: keep(tensor), ..constants };
+                        let place = (self.step, range.start);
+                        adamw_update_bytes(device, both, blocks, constants, place);
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -123,7 +187,7 @@ mod tests {
         let mut weights: Vec<f32> = (0..layout.len).map(|i| (i as f32 * 0.7).sin()).collect();
         let mut twin: Vec<f64> = weights.iter().map(|w| f64::from(*w)).collect();
         let mut moments = vec![[0.0_f64; 2]; layout.len];
-        let mut optimiser = AdamW::new(settings, layout.len);
+        let mut optimiser = AdamW::new(settings, &layout.tensors, MomentPrecision::F32);
         for step in 1..=3 {
             let gradients: Vec<f32> =
                 (0..layout.len).map(|i| ((i * step) as f32 * 0.3).cos()).collect();
@@ -146,5 +210,69 @@ mod tests {
             assert!((f64::from(*found) - expected).abs() < 2e-6, "{index}: {found} {expected}");
         }
         assert_eq!(optimiser.step, 3);
+    }
+
+    /// One step of the moments and the weight they move, in f64.
+    fn twin(settings: AdamWSettings, step: i32, g: f64, [m, v]: &mut [f64; 2]) -> f64 {
+        let (beta1, beta2) = (f64::from(settings.beta1), f64::from(settings.beta2));
+        *m = beta1 * *m + (1.0 - beta1) * g;
+        *v = beta2 * *v + (1.0 - beta2) * g * g;
+        let (m, v) = (*m / (1.0 - beta1.powi(step)), *v / (1.0 - beta2.powi(step)));
+        m / (v.sqrt() + f64::from(settings.epsilon))
+    }
+
+    /// Weights whose gradients differ by three decades, of which some fall silent: over many steps,
+    /// byte moments move each as far as exact ones do.
+    #[test]
+    fn moments_in_bytes_move_weights_as_exact_ones_do() {
+        let len = 700;
+        let tensors = [TensorSpec { name: "norm".to_owned(), shape: vec![len], range: 0..len }];
+        let settings = AdamWSettings { beta2: 0.98, ..AdamWSettings::default() };
+        let mut optimiser = AdamW::new(settings, &tensors, MomentPrecision::Bytes);
+        let (mut weights, mut exact) = (vec![0.0_f32; len], vec![0.0_f64; len]);
+        let mut moments = vec![[0.0_f64; 2]; len];
+        for step in 1..=200 {
+            let gradient = |index: usize| {
+                let silent = index.is_multiple_of(7) && step > 100;
+                let wave = ((index + 1) as f32 * 0.3 + step as f32 * 0.9).sin() + 0.5;
+                if silent { 0.0 } else { wave * 10.0_f32.powi(-(index as i32 % 4)) }
+            };
+            let gradients: Vec<f32> = (0..len).map(gradient).collect();
+            optimiser.step(&Device::cpu(2), &tensors, &mut weights, &gradients, 1e-3, 1.0);
+            for ((exact, moments), g) in exact.iter_mut().zip(&mut moments).zip(&gradients) {
+                *exact -= 1e-3 * twin(settings, step, f64::from(*g), moments);
+            }
+        }
+        let pairs = || weights.iter().zip(&exact).map(|(w, exact)| (f64::from(*w), exact));
+        let size: f64 = exact.iter().map(|exact| exact.powi(2)).sum();
+        let error = pairs().map(|(w, exact)| (w - exact).powi(2)).sum::<f64>() / size;
+        let slope = pairs().map(|(w, exact)| w * exact).sum::<f64>() / size;
+        assert!(error.sqrt() < 0.16 && (slope - 1.0).abs() < 0.05, "{} {slope}", error.sqrt());
+        let Moments::Bytes(blocks) = &optimiser.moments else { panic!("they are bytes") };
+        assert_eq!(blocks.len(), 3);
+    }
+
+    #[test]
+    fn moments_in_bytes_are_the_same_at_any_number_of_threads() {
+        let layout = Layout::of(&crate::fixtures::arch(false));
+        let run = |threads: usize| {
+            let precision = MomentPrecision::Bytes;
+            let mut optimiser = AdamW::new(AdamWSettings::default(), &layout.tensors, precision);
+            optimiser.learning =
+                Learning::without(&layout.tensors, |tensor| tensor.name.contains("embed"));
+            let mut weights: Vec<f32> = (0..layout.len).map(|i| (i as f32 * 0.7).sin()).collect();
+            for step in 0..5 {
+                let gradients: Vec<f32> =
+                    (0..layout.len).map(|i| ((i * step) as f32 * 0.3).cos()).collect();
+                let device = Device::cpu(threads);
+                optimiser.step(&device, &layout.tensors, &mut weights, &gradients, 0.01, 1.0);
+            }
+            (weights, optimiser)
+        };
+        let (weights, optimiser) = run(1);
+        assert_eq!(run(3), (weights.clone(), optimiser));
+        let frozen = layout.embed.clone();
+        assert!(frozen.clone().all(|i| weights[i] == (i as f32 * 0.7).sin()));
+        assert!((frozen.end..layout.len).any(|i| weights[i] != (i as f32 * 0.7).sin()));
     }
 }

@@ -94,6 +94,12 @@ impl Model {
         let (n, d) = (input.ids.len(), self.arch.width);
         for layer in (0..self.arch.layers).rev() {
             if gradients.reaches(Place::mlp(layer)) {
+                if forward.forgets(layer) {
+                    let attention = |layer, saved: &mut Saved| {
+                        self.attend_pack(device, input, layer, saved);
+                    };
+                    self.run_layer_again(device, layer, n, forward.layer(layer), attention);
+                }
                 self.mlp_backward(device, (layer, n), forward.layer(layer), backward, gradients);
             }
             if gradients.reaches(Place::attention(layer)) {

@@ -88,6 +88,29 @@ impl Cache {
         Ok(NodeId { index, generation: node.generation })
     }
 
+    /// Moves the first `tokens` tokens of a node to a new node above it, from which others can
+    /// continue too. The node keeps the rest, what is below it, and its name.
+    ///
+    /// # Errors
+    /// [`ModelError::Node`] if the node was released or holds fewer tokens.
+    pub fn split(&mut self, node: NodeId, tokens: usize) -> Result<NodeId, ModelError> {
+        let lower = self.held(node)?;
+        if tokens > self.len(lower) {
+            let problem = "holds fewer tokens than are cut off";
+            return Err(ModelError::Node { node: lower as usize, problem });
+        }
+        let upper = self.branch(None)?;
+        let part = &mut self.nodes[lower as usize];
+        let rest = part.slots.split_off(tokens);
+        let (parent, below_tokens) = (part.parent, part.below_tokens + rest.len());
+        part.parent = Some(upper.index);
+        let slots = std::mem::replace(&mut part.slots, rest);
+        let above = &mut self.nodes[upper.index as usize];
+        (above.parent, above.slots) = (parent, slots);
+        (above.children, above.below_tokens) = (1, below_tokens);
+        Ok(upper)
+    }
+
     /// Gives a node up. Its tokens are freed once no node below it is held. A node that was given
     /// up before is left alone.
     pub fn release(&mut self, node: NodeId) {

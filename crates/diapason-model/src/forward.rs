@@ -46,14 +46,53 @@ impl Model {
         device: &Device,
         layer: usize,
         n: usize,
-        buffers: LayerBuffers<'_>,
+        mut buffers: LayerBuffers<'_>,
         attention: &mut impl FnMut(usize, &mut Saved),
     ) {
-        let LayerBuffers { input, output, saved, normed, hidden, lora, resident } = buffers;
+        self.run_to_gates(device, layer, n, &mut buffers, attention);
+        let LayerBuffers { output, saved, hidden, lora, resident, .. } = buffers;
+        let (d, m) = (self.arch.width, self.arch.mlp_width);
+        let (hidden, gate_up) = (&mut hidden[..n * m], &saved.gate_up[..n * 2 * m]);
+        gated(device, hidden, gate_up, m, self.arch.variant.activation);
+        let ranges = &self.layout.layers[layer];
+        let added = (matrix(hidden, n, m), (&ranges.down, resident));
+        let branch = (ranges.mlp_norm.as_ref(), &mut saved.mlp_branch);
+        let adapted = (Site::Layer(layer, Linear::Down), lora);
+        let (output, middle) = (&mut output[..n * d], &saved.middle[..n * d]);
+        self.add_branch(device, output, middle, added, branch, adapted);
+    }
+
+    /// Fills what the backward pass of a layer reads, from the residual stream before it.
+    pub(crate) fn run_layer_again(
+        &self,
+        device: &Device,
+        layer: usize,
+        n: usize,
+        mut buffers: LayerBuffers<'_>,
+        mut attention: impl FnMut(usize, &mut Saved),
+    ) {
+        if self.arch.variant.branch_norms {
+            self.run_layer(device, layer, n, buffers, &mut attention);
+        } else {
+            // What the MLP adds to the stream is read by nobody.
+            self.run_to_gates(device, layer, n, &mut buffers, &mut attention);
+        }
+    }
+
+    /// A layer up to the product of gate and up.
+    fn run_to_gates(
+        &self,
+        device: &Device,
+        layer: usize,
+        n: usize,
+        buffers: &mut LayerBuffers<'_>,
+        attention: &mut impl FnMut(usize, &mut Saved),
+    ) {
+        let LayerBuffers { input, saved, normed, lora, resident, .. } = buffers;
         let (d, m, heads) = (self.arch.width, self.arch.mlp_width, Heads::of(&self.arch, layer));
         let (row, out) = (heads.row_width(), heads.out_width());
-        let ranges = &self.layout.layers[layer];
-        let (input, output, normed) = (&input[..n * d], &mut output[..n * d], &mut normed[..n * d]);
+        let (ranges, resident) = (&self.layout.layers[layer], *resident);
+        let (input, normed) = (&input[..n * d], &mut normed[..n * d]);
         let weight = self.norm_weight(&ranges.input_norm);
         norm(device, normed, &mut saved.input_inverse[..n], input, weight);
         let qkv = &mut saved.qkv[..n * row];
@@ -72,7 +111,7 @@ impl Model {
         let middle = &mut saved.middle[..n * d];
         let added = (matrix(&saved.attended, n, out), (&ranges.o, resident));
         let branch = (ranges.attention_norm.as_ref(), &mut saved.attention_branch);
-        let adapted = (Site::Layer(layer, Linear::O), &mut *lora);
+        let adapted = (Site::Layer(layer, Linear::O), &mut **lora);
         self.add_branch(device, middle, input, added, branch, adapted);
         let weight = self.norm_weight(&ranges.middle_norm);
         norm(device, normed, &mut saved.middle_inverse[..n], middle, weight);
@@ -80,12 +119,6 @@ impl Model {
         let weight = (&ranges.gate_up, resident);
         self.linear(device, gate_up, matrix(normed, n, d), weight, false);
         self.adapt_gates(device, layer, matrix(normed, n, d), gate_up, lora);
-        let hidden = &mut hidden[..n * m];
-        gated(device, hidden, gate_up, m, self.arch.variant.activation);
-        let added = (matrix(hidden, n, m), (&ranges.down, resident));
-        let branch = (ranges.mlp_norm.as_ref(), &mut saved.mlp_branch);
-        let adapted = (Site::Layer(layer, Linear::Down), lora);
-        self.add_branch(device, output, middle, added, branch, adapted);
     }
 
     /// `out (+)= x · Wᵀ`, of the copy of W if it has one.

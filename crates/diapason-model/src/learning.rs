@@ -4,8 +4,8 @@
 //! decoder that holds some of it. An adapter is a set too: its own tensors, and none of the base.
 
 use crate::kernels::{View, product};
-use crate::lora::{Linear, Site};
-use crate::{Device, Model, TensorSpec};
+use crate::lora::{Linear, Pair, Site};
+use crate::{Adapter, Device, Layout, Model, TensorSpec};
 use std::ops::Range;
 
 /// Which tensors of [`Model::trained`] learn.
@@ -99,33 +99,41 @@ impl Place {
 impl Model {
     /// The lowest place of which something learns; behind the head if nothing does.
     pub(crate) fn lowest(&self, learning: &Learning) -> Place {
-        let layers = self.arch.layers;
-        let beyond = Place(Place::head(layers).0 + 1);
-        if let Some(adapter) = self.adapters.first() {
-            let sites =
-                adapter.sites().filter(|(_, pair)| learning.any(&pair.a) || learning.any(&pair.b));
-            return sites.map(|(site, _)| place(site, layers)).min().unwrap_or(beyond);
+        lowest(&self.layout, self.arch.layers, self.adapters.first(), learning)
+    }
+}
+
+/// The lowest place of a decoder, or of an adapter that trains over it, of which something learns.
+pub(crate) fn lowest(
+    layout: &Layout,
+    layers: usize,
+    adapter: Option<&Adapter>,
+    learning: &Learning,
+) -> Place {
+    let beyond = Place(Place::head(layers).0 + 1);
+    if let Some(adapter) = adapter {
+        let learns = |pair: &Pair| learning.any(&pair.a) || learning.any(&pair.b);
+        let sites = adapter.sites().filter(|(_, pair)| learns(pair));
+        return sites.map(|(site, _)| place(site, layers)).min().unwrap_or(beyond);
+    }
+    if learning.any(&layout.embed) {
+        return Place::EMBEDDING;
+    }
+    for (number, layer) in layout.layers.iter().enumerate() {
+        let end = layer.mlp_norm.as_ref().map_or(layer.down.end, |norm| norm.end);
+        if learning.any(&(layer.input_norm.start..layer.middle_norm.start)) {
+            return Place::attention(number);
         }
-        if learning.any(&self.layout.embed) {
-            return Place::EMBEDDING;
+        if learning.any(&(layer.middle_norm.start..end)) {
+            return Place::mlp(number);
         }
-        for (number, layer) in self.layout.layers.iter().enumerate() {
-            let attention = layer.input_norm.start..layer.middle_norm.start;
-            let end = layer.mlp_norm.as_ref().map_or(layer.down.end, |norm| norm.end);
-            if learning.any(&attention) {
-                return Place::attention(number);
-            }
-            if learning.any(&(layer.middle_norm.start..end)) {
-                return Place::mlp(number);
-            }
-        }
-        if learning.any(&self.layout.final_norm) {
-            Place::final_norm(layers)
-        } else if learning.any(&self.layout.head) {
-            Place::head(layers)
-        } else {
-            beyond
-        }
+    }
+    if learning.any(&layout.final_norm) {
+        Place::final_norm(layers)
+    } else if learning.any(&layout.head) {
+        Place::head(layers)
+    } else {
+        beyond
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::kernels::{Heads, attend};
 use crate::learning::Gradients;
-use crate::workspace::Workspace;
+use crate::workspace::{Input, Saved, Workspace};
 use crate::{Adapter, Arch, Device, Layout, ModelError};
 use diapason_flow::Pack;
 
@@ -164,16 +164,25 @@ impl Model {
     /// All layers over the pack that the workspace holds.
     fn run_pack(&self, device: &Device, workspace: &mut Workspace) {
         let Workspace { input, forward, .. } = workspace;
-        let n = input.ids.len();
-        self.run_layers(device, &input.ids, forward, |layer, saved| {
-            let heads = Heads::of(&self.arch, layer);
-            let qkv = &mut saved.qkv[..n * heads.row_width()];
-            let rope = input.ropes.of(heads.windowed());
-            rope.rotate(device, qkv, &input.positions, heads.rotated(), false);
-            let attended = &mut saved.attended[..n * heads.out_width()];
-            let log_sums = &mut saved.log_sums[..n * heads.queries];
-            attend(device, heads, (attended, log_sums), qkv, input.sight());
-        });
+        let attention = |layer, saved: &mut Saved| self.attend_pack(device, input, layer, saved);
+        self.run_layers(device, &input.ids, forward, attention);
+    }
+
+    /// Rotates `qkv` and attends within the pack.
+    pub(crate) fn attend_pack(
+        &self,
+        device: &Device,
+        input: &Input,
+        layer: usize,
+        saved: &mut Saved,
+    ) {
+        let (n, heads) = (input.ids.len(), Heads::of(&self.arch, layer));
+        let qkv = &mut saved.qkv[..n * heads.row_width()];
+        let rope = input.ropes.of(heads.windowed());
+        rope.rotate(device, qkv, &input.positions, heads.rotated(), false);
+        let attended = &mut saved.attended[..n * heads.out_width()];
+        let log_sums = &mut saved.log_sums[..n * heads.queries];
+        attend(device, heads, (attended, log_sums), qkv, input.sight());
     }
 }
 

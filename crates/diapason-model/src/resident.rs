@@ -34,9 +34,11 @@ impl Resident {
         let mut left = budget_bytes / size_of::<f32>();
         for (range, (rows, columns)) in matrices(model) {
             let Some(rest) = left.checked_sub(packed_len(columns, rows)) else { break };
+            // A model that lacks weights is refused when it is asked.
+            let Some(values) = model.weights.get(range.clone()) else { break };
             left = rest;
             let mut data = vec![0.0; packed_len(columns, rows)];
-            let view = matrix(&model.weights[range.clone()], rows, columns).transposed();
+            let view = matrix(values, rows, columns).transposed();
             device.install(|| Packed::on(device, view, &mut data));
             copies.insert(range.start, Copied { data, shape: (columns, rows) });
         }

@@ -10,6 +10,18 @@ use std::ops::Range;
 /// Elements of the logits that are held at once.
 const LOGITS: usize = 1 << 24;
 
+/// What becomes of the activations of a layer until the backward pass needs them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activations {
+    /// All are kept.
+    #[default]
+    Kept,
+    /// Only the residual stream before each layer is kept; the rest is computed again, with the
+    /// same bits: a fifth more time for a fraction of the memory.
+    Recomputed,
+}
+
 /// The buffers of a forward or of a forward and backward pass. Never grows inside a step.
 pub struct Workspace {
     arch: Arch,
@@ -40,7 +52,7 @@ pub(crate) struct Forward {
     first_kept: usize,
     /// Residual stream before each layer that is kept and after the last, `[N, D]`.
     residual: Vec<Vec<f32>>,
-    /// One a layer that is kept.
+    /// One a layer that is kept; a single one where activations are computed again.
     saved: Vec<Saved>,
     /// `[N, D]`
     pub normed: Vec<f32>,
@@ -129,17 +141,27 @@ impl Workspace {
     /// Room for [`Model::loss_and_gradients`] on packs of at most `max_tokens` tokens, whatever
     /// learns, and for everything that [`Workspace::forward_only`] serves.
     pub fn new(arch: &Arch, max_tokens: usize) -> Self {
-        Self::above(arch, 0, Learning::all(), max_tokens)
+        Self::above(arch, 0, Learning::all(), (max_tokens, Activations::Kept))
     }
 
     /// The same where only a part of [`Model::trained`] learns. Other gradients are not computed,
     /// and layers before all that learns take no memory of their own.
-    pub fn learning(model: &Model, learning: Learning, max_tokens: usize) -> Self {
+    pub fn learning(
+        model: &Model,
+        learning: Learning,
+        max_tokens: usize,
+        activations: Activations,
+    ) -> Self {
         let first = model.lowest(&learning).layer();
-        Self::above(&model.arch, first, learning, max_tokens)
+        Self::above(&model.arch, first, learning, (max_tokens, activations))
     }
 
-    fn above(arch: &Arch, first_kept: usize, learning: Learning, max_tokens: usize) -> Self {
+    fn above(
+        arch: &Arch,
+        first_kept: usize,
+        learning: Learning,
+        (max_tokens, activations): (usize, Activations),
+    ) -> Self {
         let (d, heads) = (arch.width, Heads::of(arch, 0));
         let partial =
             norm_partial_len(max_tokens, d).max(head_norm_partial_len(max_tokens, arch.head_width));
@@ -155,12 +177,13 @@ impl Workspace {
             partial: vec![0.0; partial],
         };
         let first_kept = first_kept.min(arch.layers - 1);
-        Workspace { backward: Some(backward), ..Self::with_layers(arch, max_tokens, first_kept) }
+        let forward = Self::with_layers(arch, max_tokens, first_kept, activations);
+        Workspace { backward: Some(backward), ..forward }
     }
 
     /// Room for forward passes over at most `max_tokens` tokens a call: a fraction of the memory.
     pub fn forward_only(arch: &Arch, max_tokens: usize) -> Self {
-        Self::with_layers(arch, max_tokens, arch.layers - 1)
+        Self::with_layers(arch, max_tokens, arch.layers - 1, Activations::Kept)
     }
 
     /// The same for a model that is asked often and stays as it is: with packed copies of as many
@@ -182,9 +205,15 @@ impl Workspace {
         self.forward.resident.as_ref().map_or(0, Resident::bytes)
     }
 
-    fn with_layers(arch: &Arch, max_tokens: usize, first_kept: usize) -> Self {
+    fn with_layers(
+        arch: &Arch,
+        max_tokens: usize,
+        first_kept: usize,
+        activations: Activations,
+    ) -> Self {
         let (d, layers) = (arch.width, arch.layers - first_kept);
-        let chunk = (LOGITS / arch.vocabulary).clamp(1, max_tokens.max(1));
+        let saved = if activations == Activations::Kept { layers } else { 1 };
+        let chunk = chunk_rows(arch, max_tokens);
         Workspace {
             arch: arch.clone(),
             max_tokens,
@@ -198,7 +227,7 @@ impl Workspace {
             forward: Forward {
                 first_kept,
                 residual: (0..=layers).map(|_| vec![0.0; max_tokens * d]).collect(),
-                saved: (0..layers).map(|_| Saved::new(arch, max_tokens)).collect(),
+                saved: (0..saved).map(|_| Saved::new(arch, max_tokens)).collect(),
                 normed: vec![0.0; max_tokens * d],
                 hidden: vec![0.0; max_tokens * arch.mlp_width],
                 lora: Lora::default(),
@@ -267,6 +296,11 @@ impl Workspace {
     }
 }
 
+/// Rows whose logits are held at once.
+pub(crate) fn chunk_rows(arch: &Arch, max_tokens: usize) -> usize {
+    (LOGITS / arch.vocabulary).clamp(1, max_tokens.max(1))
+}
+
 impl Input {
     /// What the tokens of the pack see.
     pub(crate) fn sight(&self) -> Sight<'_> {
@@ -299,6 +333,33 @@ impl Saved {
     }
 }
 
+impl Saved {
+    /// Every buffer.
+    pub(crate) fn buffers(&self) -> [&Vec<f32>; 13] {
+        let [attention, mlp] = [&self.attention_branch, &self.mlp_branch];
+        [
+            &self.input_inverse,
+            &self.qkv,
+            &self.raw_heads,
+            &self.head_inverse,
+            &self.attended,
+            &self.log_sums,
+            &attention.raw,
+            &attention.inverse,
+            &self.middle,
+            &self.middle_inverse,
+            &self.gate_up,
+            &mlp.raw,
+            &mlp.inverse,
+        ]
+    }
+
+    /// Elements of all buffers for one token.
+    pub(crate) fn elements(arch: &Arch) -> usize {
+        Saved::new(arch, 1).buffers().into_iter().map(Vec::len).sum()
+    }
+}
+
 /// The buffers of one layer's forward pass.
 pub(crate) struct LayerBuffers<'a> {
     pub input: &'a [f32],
@@ -314,6 +375,23 @@ impl Forward {
     /// The first layer whose activations are kept for the backward pass.
     pub(crate) fn first_kept(&self) -> usize {
         self.first_kept
+    }
+
+    /// What layers left.
+    pub(crate) fn saved(&self) -> &[Saved] {
+        &self.saved
+    }
+
+    /// The residual streams.
+    pub(crate) fn residuals(&self) -> &[Vec<f32>] {
+        &self.residual
+    }
+
+    /// Whether the activations of a layer are gone when its backward pass begins: another layer ran
+    /// in the same buffers.
+    pub(crate) fn forgets(&self, layer: usize) -> bool {
+        let kept = self.residual.len() - 1;
+        self.saved.len() < kept && layer + 1 < self.first_kept + kept
     }
 
     /// The buffer of the residual stream before a layer: before those that are kept, two in turn.
@@ -341,6 +419,7 @@ impl Forward {
     /// The buffers of a layer.
     pub(crate) fn layer(&mut self, layer: usize) -> LayerBuffers<'_> {
         let places = [self.place(layer), self.place(layer + 1)];
+        let saved = layer.saturating_sub(self.first_kept).min(self.saved.len() - 1);
         let [input, output] = self
             .residual
             .get_disjoint_mut(places)
@@ -348,7 +427,7 @@ impl Forward {
         LayerBuffers {
             input,
             output,
-            saved: &mut self.saved[layer.saturating_sub(self.first_kept)],
+            saved: &mut self.saved[saved],
             normed: &mut self.normed,
             hidden: &mut self.hidden,
             lora: &mut self.lora,

@@ -4,8 +4,8 @@ mod files;
 
 use diapason_flow::Pack;
 use diapason_model::{
-    AdamW, AdamWSettings, Adapter, Arch, Cache, Device, Feed, Layout, Model, Variant, Want,
-    Workspace, global_norm,
+    AdamW, AdamWSettings, Adapter, Arch, Cache, Device, Feed, Layout, Model, MomentPrecision,
+    Variant, Want, Workspace, global_norm,
 };
 use files::{floats, folder, integers, largest_difference, norm, pack, read};
 use safetensors::SafeTensors;
@@ -94,7 +94,7 @@ fn ten_steps_of_adamw_are_those_of_pytorch() {
             weight_decay: number(&training["weight_decay"]) as f32,
         };
         let learning_rate = number(&training["lr"]) as f32;
-        let mut optimiser = AdamW::new(settings, layout.len);
+        let mut optimiser = AdamW::new(settings, &layout.tensors, MomentPrecision::F32);
         let losses = training["losses"].as_array().unwrap();
         assert_eq!(losses.len(), 10);
         for (step, expected) in losses.iter().enumerate() {

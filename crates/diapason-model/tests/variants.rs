@@ -6,8 +6,8 @@ mod reference;
 
 use diapason_flow::{Pack, Streams};
 use diapason_model::{
-    Adapter, Arch, Cache, Device, FAMILIES, Feed, Learning, LoraSettings, Model, ModelError,
-    RopeScaling, Variant, Want, Window, Workspace,
+    Activations, Adapter, Arch, Cache, Device, FAMILIES, Feed, Learning, LoraSettings, Model,
+    ModelError, RopeScaling, Variant, Want, Window, Workspace,
 };
 use learning::{assert_gradients, assert_slopes, bits, ids, learn, model, pack, whole};
 
@@ -273,7 +273,8 @@ fn what_learns_has_the_bits_of_the_full_backward_pass_and_nothing_else_is_touche
             let tensors = &model.layout.tensors;
             let stays = |name: &str| set.iter().any(|part| name.contains(part));
             let learning = Learning::without(tensors, |tensor| stays(&tensor.name));
-            let mut workspace = Workspace::learning(&model, learning, pack.len());
+            let activations = [Activations::Kept, Activations::Recomputed][set.len() % 2];
+            let mut workspace = Workspace::learning(&model, learning, pack.len(), activations);
             let mut gradients = vec![0.0; full.len()];
             for tensor in tensors.iter().filter(|tensor| stays(&tensor.name)) {
                 gradients[tensor.range.clone()].fill(UNTOUCHED);
@@ -296,13 +297,44 @@ fn what_learns_has_the_bits_of_the_full_backward_pass_and_nothing_else_is_touche
 }
 
 #[test]
+fn activations_that_are_computed_again_have_the_same_bits() {
+    for arch in archs(3) {
+        let arch = Arch {
+            layers: 3,
+            variant: Variant {
+                window: arch
+                    .variant
+                    .window
+                    .clone()
+                    .map(|window| Window { layers: vec![true, true, false], ..window }),
+                ..arch.variant.clone()
+            },
+            ..arch
+        };
+        let (model, pack) = (model(&arch), pack(&[61, 5, 20]));
+        let (loss, kept) = learn(&model, &pack, 1);
+        let mut workspace =
+            Workspace::learning(&model, Learning::all(), pack.len(), Activations::Recomputed);
+        assert!(workspace.bytes() < Workspace::new(&arch, pack.len()).bytes() * 3 / 4);
+        // The second time the buffers hold what the first time left.
+        for _ in 0..2 {
+            let mut found = vec![0.0; kept.len()];
+            let device = Device::cpu(2);
+            let again = model.loss_and_gradients(&device, &pack, 1.0, &mut workspace, &mut found);
+            assert_eq!(again.unwrap().nats.to_bits(), loss.nats.to_bits());
+            assert!(bits(&found) == bits(&kept), "{arch:?}");
+        }
+    }
+}
+
+#[test]
 fn a_workspace_of_fewer_layers_than_learn_is_refused() {
     let model = model(&arch("llama", None, RopeScaling::None));
     let targets = vec!["layers.1.mlp.up_proj".to_owned()];
     let settings = LoraSettings { targets, ..LoraSettings::default() };
     let mut adapted = model.clone();
     adapted.attach(Adapter::new(&model.arch, &settings, &Streams::new(1)).unwrap()).unwrap();
-    let mut workspace = Workspace::learning(&adapted, Learning::all(), 20);
+    let mut workspace = Workspace::learning(&adapted, Learning::all(), 20, Activations::Kept);
     let mut gradients = vec![0.0; model.weights.len()];
     let (device, pack) = (Device::cpu(1), pack(&[9]));
     let found = model.loss_and_gradients(&device, &pack, 1.0, &mut workspace, &mut gradients);

@@ -4,6 +4,7 @@
 //! checkpoints/step-000120/model.safetensors     weights
 //!                         first.safetensors     AdamW's first moment, under the weights' names
 //!                         second.safetensors    AdamW's second moment
+//!                         moments.safetensors   both instead, where they are blocks of bytes
 //!                         state.json            step, whose run it is, checksums; written last
 //! ```
 //!
@@ -14,22 +15,25 @@
 use crate::crc::Crc32c;
 use crate::{Event, TrainError};
 use diapason_flow::Fingerprint;
-use diapason_model::TensorSpec;
+use diapason_model::{MomentPrecision, Moments, TensorSpec};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Names of the files that hold a buffer, in the order of [`Buffers`].
-const FILES: [&str; 3] = ["model.safetensors", "first.safetensors", "second.safetensors"];
+const MODEL: &str = "model.safetensors";
+/// Both moments in f32.
+const MOMENTS: [&str; 2] = ["first.safetensors", "second.safetensors"];
+/// Both moments in blocks of bytes.
+const BLOCKS: &str = "moments.safetensors";
 const STATE: &str = "state.json";
 /// End of the name of a folder that is being filled.
 const PARTIAL: &str = ".partial";
 /// Bytes that are converted and checksummed at once.
 const CHUNK_BYTES: usize = 1 << 18;
 
-/// What trains (the weights, or an adapter), first moment, second moment.
-pub(crate) type Buffers<'a> = [&'a [f32]; 3];
+/// What trains (the weights, or an adapter), and its moments.
+pub(crate) type Buffers<'a> = (&'a [f32], &'a Moments);
 
 /// What a checkpoint must agree with to be resumed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -63,18 +67,31 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Reads the checkpoint into the buffers of weights, first and second moment.
+    /// Reads the checkpoint into the buffers.
     pub(crate) fn load(
         &self,
         tensors: &[TensorSpec],
-        buffers: [&mut [f32]; 3],
+        weights: &mut [f32],
+        moments: &mut Moments,
     ) -> Result<(), TrainError> {
-        let header = header(tensors);
-        for (name, buffer) in FILES.into_iter().zip(buffers) {
+        let read = |name: &str, header: &[u8], buffer: BufferMut<'_>| {
             let path = self.path.join(name);
-            read_buffer(&path, &header, buffer).map_err(TrainError::io("read", &path))?;
+            read_buffer(&path, header, buffer).map_err(TrainError::io("read", &path))
+        };
+        let header = header(tensors);
+        read(MODEL, &header, BufferMut::Floats(weights))?;
+        match moments {
+            Moments::F32(buffers) => {
+                for (name, buffer) in MOMENTS.into_iter().zip(buffers) {
+                    read(name, &header, BufferMut::Floats(buffer))?;
+                }
+                Ok(())
+            }
+            Moments::Bytes(blocks) => {
+                let header = block_header(tensors);
+                read(BLOCKS, &header, BufferMut::Bytes(blocks.as_flattened_mut()))
+            }
         }
-        Ok(())
     }
 }
 
@@ -159,13 +176,25 @@ impl Checkpoints {
         tensors: &[TensorSpec],
         buffers: Buffers<'_>,
     ) -> Result<(), TrainError> {
-        let header = header(tensors);
         let mut files = BTreeMap::new();
-        for (name, buffer) in FILES.into_iter().zip(buffers) {
+        let mut write = |name: &str, header: &[u8], buffer: Buffer<'_>| {
             let path = partial.join(name);
             let state =
-                write_buffer(&path, &header, buffer).map_err(TrainError::io("write", &path))?;
+                write_buffer(&path, header, buffer).map_err(TrainError::io("write", &path))?;
             files.insert(name.to_owned(), state);
+            Ok::<(), TrainError>(())
+        };
+        let (header, (weights, moments)) = (header(tensors), buffers);
+        write(MODEL, &header, Buffer::Floats(weights))?;
+        match moments {
+            Moments::F32(buffers) => {
+                for (name, buffer) in MOMENTS.into_iter().zip(buffers) {
+                    write(name, &header, Buffer::Floats(buffer))?;
+                }
+            }
+            Moments::Bytes(blocks) => {
+                write(BLOCKS, &block_header(tensors), Buffer::Bytes(blocks.as_flattened()))?;
+            }
         }
         let state = State { step, identity: self.identity.clone(), files };
         let path = partial.join(STATE);
@@ -217,8 +246,12 @@ fn verify(path: &Path) -> Result<State, String> {
     let text = fs::read(path.join(STATE)).map_err(|error| format!("{STATE}: {error}"))?;
     let state: State =
         serde_json::from_slice(&text).map_err(|error| format!("{STATE}: {error}"))?;
-    for name in FILES {
-        let expected = state.files.get(name).ok_or_else(|| format!("{STATE} lacks {name}"))?;
+    let whole = state.files.contains_key(BLOCKS)
+        || MOMENTS.iter().all(|name| state.files.contains_key(*name));
+    if !whole || !state.files.contains_key(MODEL) {
+        return Err(format!("{STATE} lacks a file"));
+    }
+    for (name, expected) in &state.files {
         let found = checksum(&path.join(name)).map_err(|error| format!("{name}: {error}"))?;
         if found.bytes != expected.bytes {
             return Err(format!("{name} has {} bytes of {}", found.bytes, expected.bytes));
@@ -247,14 +280,34 @@ fn checksum(path: &Path) -> io::Result<FileState> {
 /// The head of a safetensors file that holds one buffer: its length, then names, shapes and
 /// offsets as JSON, padded so that the data is aligned.
 fn header(tensors: &[TensorSpec]) -> Vec<u8> {
-    let mut entries = serde_json::Map::new();
-    for spec in tensors {
+    let entry = |spec: &TensorSpec| {
         let offsets = [4 * spec.range.start, 4 * spec.range.end];
-        let entry = serde_json::json!({
-            "dtype": "F32", "shape": spec.shape, "data_offsets": offsets,
-        });
-        entries.insert(spec.name.clone(), entry);
-    }
+        ("F32", spec.shape.clone(), offsets)
+    };
+    head(tensors.iter().map(|spec| (spec.name.as_str(), entry(spec))))
+}
+
+/// The same for moments in blocks of bytes, `[blocks, bytes]` a tensor.
+fn block_header(tensors: &[TensorSpec]) -> Vec<u8> {
+    let mut end = 0;
+    head(tensors.iter().map(|spec| {
+        let bytes = Moments::bytes(MomentPrecision::Bytes, spec.range.len());
+        let start = end;
+        end += bytes;
+        let block = Moments::bytes(MomentPrecision::Bytes, 1);
+        (spec.name.as_str(), ("U8", vec![bytes / block, block], [start, end]))
+    }))
+}
+
+/// Name, type, shape and offsets of tensors.
+type Entry<'a> = (&'a str, (&'static str, Vec<usize>, [usize; 2]));
+
+fn head<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<u8> {
+    let entries = entries.map(|(name, (kind, shape, offsets))| {
+        let entry = serde_json::json!({"dtype": kind, "shape": shape, "data_offsets": offsets});
+        (name.to_owned(), entry)
+    });
+    let entries: serde_json::Map<_, _> = entries.collect();
     let mut json = serde_json::Value::Object(entries).to_string().into_bytes();
     json.resize(json.len().next_multiple_of(8), b' ');
     let mut header = (json.len() as u64).to_le_bytes().to_vec();
@@ -262,30 +315,53 @@ fn header(tensors: &[TensorSpec]) -> Vec<u8> {
     header
 }
 
-fn write_buffer(path: &Path, header: &[u8], buffer: &[f32]) -> io::Result<FileState> {
+/// What a file holds behind its head.
+#[derive(Clone, Copy)]
+enum Buffer<'a> {
+    Floats(&'a [f32]),
+    Bytes(&'a [u8]),
+}
+
+enum BufferMut<'a> {
+    Floats(&'a mut [f32]),
+    Bytes(&'a mut [u8]),
+}
+
+fn write_buffer(path: &Path, header: &[u8], buffer: Buffer<'_>) -> io::Result<FileState> {
     let mut file = File::create(path)?;
-    let mut crc = Crc32c::new();
-    file.write_all(header)?;
-    crc.update(header);
-    let mut bytes = Vec::with_capacity(CHUNK_BYTES);
-    for chunk in buffer.chunks(CHUNK_BYTES / 4) {
-        bytes.clear();
-        bytes.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
-        file.write_all(&bytes)?;
-        crc.update(&bytes);
+    let (mut crc, mut bytes) = (Crc32c::new(), 0);
+    let mut write = |part: &[u8]| {
+        crc.update(part);
+        bytes += part.len() as u64;
+        file.write_all(part)
+    };
+    write(header)?;
+    match buffer {
+        Buffer::Bytes(values) => write(values)?,
+        Buffer::Floats(values) => {
+            let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+            for values in values.chunks(CHUNK_BYTES / 4) {
+                chunk.clear();
+                chunk.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+                write(&chunk)?;
+            }
+        }
     }
     file.sync_all()?;
-    let bytes = (header.len() + 4 * buffer.len()) as u64;
     Ok(FileState { bytes, crc32c: crc.finish() })
 }
 
-fn read_buffer(path: &Path, header: &[u8], buffer: &mut [f32]) -> io::Result<()> {
+fn read_buffer(path: &Path, header: &[u8], buffer: BufferMut<'_>) -> io::Result<()> {
     let mut file = File::open(path)?;
     let mut found = vec![0; header.len()];
     file.read_exact(&mut found)?;
     if found != header {
         return Err(io::Error::other("its tensors are not those of the model"));
     }
+    let buffer = match buffer {
+        BufferMut::Bytes(values) => return file.read_exact(values),
+        BufferMut::Floats(values) => values,
+    };
     let mut bytes = vec![0; CHUNK_BYTES];
     for chunk in buffer.chunks_mut(CHUNK_BYTES / 4) {
         let bytes = &mut bytes[..4 * chunk.len()];

@@ -1,5 +1,7 @@
 //! What can stop a run.
 
+use crate::MemoryPlan;
+use crate::memory::mebibytes;
 use diapason_model::ModelError;
 use std::io;
 use std::path::PathBuf;
@@ -37,6 +39,26 @@ pub enum TrainError {
         value: String,
         /// What is wrong with it.
         problem: String,
+    },
+    /// A run that needs more memory than it may take.
+    #[error(
+        "the run needs {} of memory (weights {}, gradients {}, moments {}, workspace {}) and may \
+         take {}\n\nhint: one after the other, these lower it to\n{}",
+        mebibytes(plan.total_bytes()),
+        mebibytes(plan.weights_bytes),
+        mebibytes(plan.gradients_bytes),
+        mebibytes(plan.moments_bytes),
+        mebibytes(plan.workspace_bytes),
+        mebibytes(*bound_bytes),
+        advice.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    )]
+    Memory {
+        /// What it needs.
+        plan: MemoryPlan,
+        /// What it may take.
+        bound_bytes: u64,
+        /// Changes of settings and what remains after each.
+        advice: Vec<String>,
     },
     /// There is nothing to train on.
     #[error("there are no sequences to train on")]

@@ -19,6 +19,7 @@ mod error;
 mod event;
 mod held_out;
 mod log;
+mod memory;
 mod pack;
 mod plan;
 mod run;
@@ -30,8 +31,9 @@ mod tensorboard;
 
 pub use error::{Quantity, TrainError};
 pub use event::{Control, Event, HeldOutReport, Outcome, StepReport, TaskLoss};
+pub use memory::MemoryPlan;
 pub use pack::pack_in_order;
-pub use plan::{MemoryPlan, Plan, TaskPlan};
+pub use plan::{Plan, TaskPlan};
 pub use run::train;
 pub use schedule::Schedule;
 pub use settings::{Averaging, TrainSettings};

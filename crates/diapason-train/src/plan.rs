@@ -1,10 +1,11 @@
 //! What a run will do: which pieces exist, in which order they come, where the steps end.
 
+use crate::memory::{Batch, MemoryPlan};
 use crate::pack::{cut, runs};
 use crate::soft::{self, Piece};
 use crate::{Sequence, TrainError, TrainSettings};
 use diapason_flow::{Fingerprint, Streams, Tokens};
-use diapason_model::{Adapter, Arch, Layout};
+use diapason_model::{Adapter, Arch};
 use rand::RngExt;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,26 +51,6 @@ pub struct TaskPlan {
     pub dropped_learned_tokens: u64,
 }
 
-/// Memory of a run in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct MemoryPlan {
-    /// Weights, with those of an adapter.
-    pub weights_bytes: u64,
-    /// Gradients.
-    pub gradients_bytes: u64,
-    /// Both moments of AdamW.
-    pub moments_bytes: u64,
-    /// Activations of the largest micro-batch, estimated from the shape.
-    pub workspace_bytes: u64,
-}
-
-impl MemoryPlan {
-    /// The sum.
-    pub fn total_bytes(&self) -> u64 {
-        self.weights_bytes + self.gradients_bytes + self.moments_bytes + self.workspace_bytes
-    }
-}
-
 impl Plan {
     /// The plan of a run, without running it.
     ///
@@ -84,24 +65,15 @@ impl Plan {
         let corpus = Corpus::new(arch, sequences, settings)?;
         let steps = Steps::new(&corpus, settings);
         let adapter = match &settings.lora {
-            Some(lora) => {
-                Some(Adapter::new(arch, lora, &Streams::new(settings.seed))?.weights.len())
-            }
+            Some(lora) => Some(Adapter::new(arch, lora, &Streams::new(settings.seed))?),
             None => None,
         };
-        let batch_tokens = steps.largest_batch_tokens(&corpus);
-        Ok(Plan::new((arch, adapter), &corpus, &steps, batch_tokens))
+        let batch = steps.largest_batch(&corpus);
+        let memory = MemoryPlan::of(arch, adapter.as_ref(), settings, (batch, 1))?;
+        Ok(Plan::new(&corpus, &steps, memory))
     }
 
-    pub(crate) fn new(
-        (arch, adapter): (&Arch, Option<usize>),
-        corpus: &Corpus<'_>,
-        steps: &Steps,
-        batch_tokens: usize,
-    ) -> Self {
-        let base = 4 * Layout::of(arch).len as u64;
-        let adapter = adapter.map(|len| 4 * len as u64);
-        let buffer = adapter.unwrap_or(base);
+    pub(crate) fn new(corpus: &Corpus<'_>, steps: &Steps, memory: MemoryPlan) -> Self {
         let learned = |index: &u32| corpus.tokens(*index).learned() as u64;
         Plan {
             tasks: corpus.tasks.clone(),
@@ -110,28 +82,9 @@ impl Plan {
             total_tokens: steps.order.iter().map(|&index| corpus.piece(index).len() as u64).sum(),
             total_learned_tokens: steps.order.iter().map(learned).sum(),
             max_sequence_tokens: corpus.limit,
-            memory: MemoryPlan {
-                weights_bytes: base + adapter.unwrap_or(0),
-                gradients_bytes: buffer,
-                moments_bytes: 2 * buffer,
-                workspace_bytes: workspace_bytes(arch, batch_tokens),
-            },
+            memory,
         }
     }
-}
-
-/// Elements of the logits that the loss head holds at most.
-const LOGITS: usize = 1 << 24;
-
-/// The buffers of a `Workspace` over `tokens` tokens: of every layer the residual stream before and
-/// after attention, q, k, v, the heads' outputs, gate and up; then what exists once, on the way
-/// forward, in the loss head and on the way back. Rotations and norms' scales are left out.
-fn workspace_bytes(arch: &Arch, tokens: usize) -> u64 {
-    let heads = 2 * (arch.heads + arch.kv_heads) * arch.head_width;
-    let layer = 2 * arch.width + heads + 2 * arch.mlp_width;
-    let once = 6 * arch.width + heads + arch.mlp_width;
-    let logits = LOGITS.min(tokens * arch.vocabulary);
-    4 * (tokens * (arch.layers * layer + once) + logits) as u64
 }
 
 /// The sequences of a run, cut to length.
@@ -235,10 +188,14 @@ impl<'a> Corpus<'a> {
         runs.into_iter().map(|run| run.start as u32..run.end as u32).collect()
     }
 
-    /// Tokens of the largest of these runs.
-    pub(crate) fn largest_batch_tokens(&self, budget_tokens: usize) -> usize {
-        let tokens = |run: Range<u32>| run.map(|index| self.tokens(index).len()).sum();
-        self.batches(budget_tokens).into_iter().map(tokens).max().unwrap_or(0)
+    /// The largest of these runs.
+    pub(crate) fn largest_batch(&self, budget_tokens: usize) -> Batch {
+        let batches = self.batches(budget_tokens).into_iter().map(|run| {
+            let tokens = || run.clone().map(|index| self.tokens(index));
+            let targets = tokens().map(Tokens::learned).sum();
+            Batch { tokens: tokens().map(Tokens::len).sum(), targets }
+        });
+        batches.fold(Batch::default(), Batch::or)
     }
 
     /// Hash of everything that is trained on.
@@ -326,12 +283,14 @@ impl Steps {
         batches.map(|range| &self.order[range.clone()]).collect()
     }
 
-    /// Tokens of the largest micro-batch.
-    pub(crate) fn largest_batch_tokens(&self, corpus: &Corpus<'_>) -> usize {
-        let tokens = |range: &Range<usize>| {
-            self.order[range.clone()].iter().map(|&index| corpus.piece(index).len()).sum::<usize>()
-        };
-        self.batches.iter().flatten().map(tokens).max().unwrap_or(0)
+    /// The largest micro-batch.
+    pub(crate) fn largest_batch(&self, corpus: &Corpus<'_>) -> Batch {
+        let batches = self.batches.iter().flatten().map(|range| {
+            let pieces = || self.order[range.clone()].iter().map(|&index| corpus.piece(index));
+            let tokens = pieces().map(Piece::len).sum();
+            Batch { tokens, targets: pieces().map(Piece::targets).sum() }
+        });
+        batches.fold(Batch::default(), Batch::or)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::log::Log;
 use crate::plan::{Corpus, Plan, Steps};
 use crate::step::{Done, Stepper};
 use crate::{Control, Event, Outcome, Quantity, Sequence, StepReport, TrainError, TrainSettings};
-use crate::{crc::Crc32c, held_out};
+use crate::{crc::Crc32c, held_out, memory};
 use diapason_flow::{Fingerprint, Streams};
 use diapason_model::{Adapter, Device, Model};
 use std::fs;
@@ -41,17 +41,18 @@ pub fn train(
     let corpus = Corpus::new(&model.arch, sequences, settings)?;
     let held_out = Corpus::new(&model.arch, held_out, settings)?;
     let steps = Steps::new(&corpus, settings);
-    let measured = held_out.largest_batch_tokens(settings.micro_batch_tokens);
-    let batch_tokens = steps.largest_batch_tokens(&corpus).max(measured);
-    let adapter = model.adapters.first().map(|adapter| adapter.weights.len());
-    let plan = Plan::new((&model.arch, adapter), &corpus, &steps, batch_tokens);
+    let measured = held_out.largest_batch(settings.micro_batch_tokens);
+    let batch = steps.largest_batch(&corpus).or(measured);
+    let room = (batch, device.threads());
+    let memory = memory::check(&model.arch, model.adapters.first(), settings, room)?;
+    let plan = Plan::new(&corpus, &steps, memory);
     if observer(&Event::Planned(plan)) == Control::Stop {
         return Ok(Outcome::Stopped { step: 0, of: steps.len() });
     }
     fs::create_dir_all(folder).map_err(TrainError::io("create", folder))?;
     let checkpoints =
         Checkpoints::new(folder, settings.keep_checkpoints, identity(model, &corpus, settings));
-    let mut stepper = Stepper::new(model, device, &corpus, settings, batch_tokens)?;
+    let mut stepper = Stepper::new(model, device, &corpus, settings, batch.tokens)?;
     let stop = resume(model, &mut stepper, &checkpoints, observer)?;
     let log = Log::open(folder, stepper.optimiser.step)?;
     Run { model, stepper, held_out, steps, checkpoints, log, observer, stop }.run()
@@ -83,8 +84,7 @@ fn resume(
     if let Some(found) = checkpoints.newest(&mut tell)? {
         let optimiser = &mut stepper.optimiser;
         let (tensors, weights) = model.trained_mut();
-        let buffers = [weights, &mut optimiser.first[..], &mut optimiser.second[..]];
-        found.load(tensors, buffers)?;
+        found.load(tensors, weights, &mut optimiser.moments)?;
         optimiser.step = found.step;
         tell(Event::Resumed { step: found.step, path: found.path });
     }
@@ -178,9 +178,8 @@ impl Run<'_> {
             return Err(TrainError::NonFinite { step, quantity, value, tasks });
         }
         self.log.sync()?;
-        let optimiser = &self.stepper.optimiser;
-        let buffers = [weights, &optimiser.first[..], &optimiser.second[..]];
-        let path = self.checkpoints.write(step, tensors, buffers)?;
+        let moments = &self.stepper.optimiser.moments;
+        let path = self.checkpoints.write(step, tensors, (weights, moments))?;
         self.tell(&Event::Checkpoint { step, path });
         Ok(())
     }

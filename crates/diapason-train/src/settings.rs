@@ -2,7 +2,7 @@
 
 use crate::{Schedule, TrainError};
 use diapason_flow::Fingerprint;
-use diapason_model::{AdamWSettings, LoraSettings};
+use diapason_model::{Activations, AdamWSettings, LoraSettings, MomentPrecision};
 
 /// Over what the loss of a step is averaged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -71,6 +71,14 @@ pub struct TrainSettings {
     /// a short run pushes down the rows of all tokens that its data lacks; frozen embeddings keep
     /// what pretraining taught about them. Weight decay does not reach frozen tensors either.
     pub freeze: Vec<String>,
+    /// What becomes of activations until the backward pass: `kept`, or `recomputed`, which gives
+    /// the same bits in a fifth more time and a fraction of the memory.
+    pub activations: Activations,
+    /// AdamW's state: `f32`, or `8-bit` in a quarter of the memory and with other rounding.
+    pub moments: MomentPrecision,
+    /// Most memory that the run may take; one that needs more is refused before it starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_memory_bytes: Option<u64>,
     /// Trains a low-rank adapter instead of the weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lora: Option<LoraSettings>,
@@ -105,6 +113,9 @@ impl Default for TrainSettings {
             epsilon: 1e-8,
             clip_norm: 1.0,
             freeze: Vec::new(),
+            activations: Activations::Kept,
+            moments: MomentPrecision::F32,
+            max_memory_bytes: None,
             lora: None,
             checkpoint_every_steps: 500,
             keep_checkpoints: 2,
@@ -180,14 +191,16 @@ impl TrainSettings {
         self.learning_rate * factor
     }
 
-    /// Hash of the settings that the weights depend on: how often a run is saved and measured may
-    /// change when it resumes.
+    /// Hash of the settings that the weights depend on: how often a run is saved and measured, and
+    /// what it keeps in memory, may change when it resumes.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let defaults = TrainSettings::default();
         let relevant = TrainSettings {
             checkpoint_every_steps: defaults.checkpoint_every_steps,
             keep_checkpoints: defaults.keep_checkpoints,
             held_out_every_steps: defaults.held_out_every_steps,
+            activations: defaults.activations,
+            max_memory_bytes: defaults.max_memory_bytes,
             ..self.clone()
         };
         Fingerprint::of(format!("{relevant:?}").as_bytes())
@@ -238,7 +251,12 @@ mod tests {
     #[test]
     fn the_fingerprint_ignores_how_often_a_run_is_saved() {
         let base = TrainSettings::default();
-        let saved_more = TrainSettings { checkpoint_every_steps: 7, ..base.clone() };
+        let saved_more = TrainSettings {
+            checkpoint_every_steps: 7,
+            activations: Activations::Recomputed,
+            max_memory_bytes: Some(1 << 30),
+            ..base.clone()
+        };
         assert_eq!(saved_more.fingerprint(), base.fingerprint());
         let other = TrainSettings { learning_rate: 2e-4, ..base.clone() };
         assert_ne!(other.fingerprint(), base.fingerprint());

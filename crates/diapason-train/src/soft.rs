@@ -92,6 +92,11 @@ impl<'a> Piece<'a> {
         self.trunk().len() + branches.map(|(ids, _)| 1 + ids.len()).sum::<usize>()
     }
 
+    /// Tokens that bear loss, at most.
+    pub(crate) fn targets(&self) -> usize {
+        if self.soft.is_some() { self.len() } else { self.tokens.learned() }
+    }
+
     /// Loss weight of a trunk token as a target.
     fn weight(&self, index: usize) -> f64 {
         let left = match self.soft {

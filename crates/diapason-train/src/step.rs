@@ -1,12 +1,11 @@
 //! One optimiser step: gradients over micro-batches, clipping, AdamW.
 
+use crate::memory::learning;
 use crate::plan::Corpus;
 use crate::soft::Piece;
 use crate::{Averaging, Quantity, TrainError, TrainSettings};
 use diapason_flow::{Pack, Streams};
-use diapason_model::{
-    AdamW, Device, Learning, Model, ModelError, TensorSpec, Workspace, global_norm,
-};
+use diapason_model::{AdamW, Device, Model, ModelError, Workspace, global_norm};
 use rand::Rng as _;
 
 /// The state that steps change, beside the model.
@@ -43,7 +42,7 @@ impl<'a> Stepper<'a> {
     ) -> Result<Self, TrainError> {
         let (tensors, trained) = model.trained();
         let len = trained.len();
-        let mut optimiser = AdamW::new(settings.adamw(), len);
+        let mut optimiser = AdamW::new(settings.adamw(), tensors, settings.moments);
         let learning = learning(tensors, &settings.freeze)?;
         optimiser.learning = learning.clone();
         Ok(Stepper {
@@ -51,7 +50,7 @@ impl<'a> Stepper<'a> {
             corpus,
             settings,
             optimiser,
-            workspace: Workspace::learning(model, learning, max_tokens),
+            workspace: Workspace::learning(model, learning, max_tokens, settings.activations),
             gradients: vec![0.0; len],
         })
     }
@@ -146,24 +145,6 @@ impl<'a> Stepper<'a> {
         let tasks = self.corpus.tasks_of(pieces);
         TrainError::NonFinite { step: self.optimiser.step + 1, quantity, value, tasks }
     }
-}
-
-/// What learns: all tensors but those that fit a pattern.
-///
-/// # Errors
-/// [`TrainError::Setting`] if a pattern fits no tensor.
-fn learning(tensors: &[TensorSpec], patterns: &[String]) -> Result<Learning, TrainError> {
-    let fits = |tensor: &TensorSpec, pattern: &String| tensor.name.contains(pattern.as_str());
-    let idle = patterns.iter().find(|pattern| !tensors.iter().any(|tensor| fits(tensor, pattern)));
-    if let Some(pattern) = idle {
-        return Err(TrainError::Setting {
-            key: "freeze",
-            value: format!("{pattern:?}"),
-            problem: "no tensor of the model has a name like it".to_owned(),
-        });
-    }
-    let stays = |tensor: &TensorSpec| patterns.iter().any(|pattern| fits(tensor, pattern));
-    Ok(Learning::without(tensors, stays))
 }
 
 /// What the loss weights of a piece are multiplied by.

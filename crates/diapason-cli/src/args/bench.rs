@@ -27,6 +27,12 @@ pub(crate) struct BenchTrainArgs {
     /// Tensors that stay as they are: every one whose name contains this. May be given again
     #[arg(long, value_name = "NAME")]
     pub freeze: Vec<String>,
+    /// Compute activations again instead of keeping them
+    #[arg(long)]
+    pub recompute: bool,
+    /// Keep the optimiser's state in bytes
+    #[arg(long = "8-bit")]
+    pub bytes: bool,
     /// Write the sequences of the step, so that another program can be timed on the same
     #[arg(long, value_name = "FILE")]
     pub write_sequences: Option<PathBuf>,

@@ -5,7 +5,8 @@ use super::bench::{Shape, episodes, median, peak_memory_mib, shape, write_rows};
 use crate::args::BenchTrainArgs;
 use diapason_flow::{LossPolicy, Pack, Tokens};
 use diapason_model::{
-    AdamW, AdamWSettings, Arch, Learning, Workspace, global_norm, product_gflops,
+    Activations, AdamW, AdamWSettings, Arch, Learning, MomentPrecision, TrainingRoom, Workspace,
+    global_norm, product_gflops,
 };
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -29,9 +30,19 @@ pub(super) fn train(session: &Session<'_>, args: &BenchTrainArgs) -> anyhow::Res
     let learning = Learning::without(&model.layout.tensors, |tensor| {
         args.freeze.iter().any(|part| tensor.name.contains(part))
     });
-    let mut workspace = Workspace::learning(&model, learning.clone(), pack.len());
+    let activations = if args.recompute { Activations::Recomputed } else { Activations::Kept };
+    let moments = if args.bytes { MomentPrecision::Bytes } else { MomentPrecision::F32 };
+    let room = TrainingRoom {
+        max_tokens: pack.len(),
+        max_targets: pack.learn().iter().filter(|weight| **weight > 0.0).count(),
+        adapter: None,
+        learning: &learning,
+        activations,
+    };
+    let workspace_bytes = room.bytes(&model.arch, device.threads());
+    let mut workspace = Workspace::learning(&model, learning.clone(), pack.len(), activations);
     let mut gradients = vec![0.0; model.weights.len()];
-    let mut optimiser = AdamW::new(AdamWSettings::default(), model.weights.len());
+    let mut optimiser = AdamW::new(AdamWSettings::default(), &model.layout.tensors, moments);
     optimiser.learning = learning.clone();
     let mut seconds = Vec::new();
     let mut losses = Vec::new();
@@ -59,7 +70,7 @@ pub(super) fn train(session: &Session<'_>, args: &BenchTrainArgs) -> anyhow::Res
         "seconds_per_step": median, "tokens_per_second": pack.len() as f64 / median,
         "gflops_needed_per_second": rate, "gflops_of_products": limit,
         "share_of_limit": rate / limit, "peak_memory_mib": peak_memory_mib(),
-        "losses": losses,
+        "workspace_mib": workspace_bytes >> 20, "losses": losses,
     }))
 }
 

@@ -69,7 +69,16 @@ fn cpu_features() -> Vec<&'static str> {
 
 /// Physical memory where the system says it in a file.
 fn total_memory_bytes() -> Option<u64> {
+    memory_bytes("MemTotal:")
+}
+
+/// Memory that a program may still take, likewise.
+pub(crate) fn available_memory_bytes() -> Option<u64> {
+    memory_bytes("MemAvailable:")
+}
+
+fn memory_bytes(name: &str) -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+    let line = text.lines().find(|line| line.starts_with(name))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
 }

@@ -64,7 +64,7 @@ pub(crate) fn eval(session: &Session<'_>, args: &EvalArgs) -> anyhow::Result<()>
         Artifact::open(&args.out, Stamp::new("evaluation", parents, saved.clone(), args.seed))?;
     let panel = panel(session, args)?;
     let name = args.model.file_name().map_or("model".into(), |name| name.to_string_lossy());
-    let subject = Subject::load(&name, &args.model, Some(template), &session.device)?;
+    let subject = Subject::load(&name, &args.model, None, Some(template), &session.device)?;
     let streams = Streams::new(args.seed).within("evaluate");
     let mut measured = Measurements::default();
     let mut data = (Vec::new(), Vec::new());

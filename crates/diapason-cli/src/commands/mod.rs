@@ -26,7 +26,7 @@ mod suite_page;
 
 pub(crate) use answers::{SANDBOX_HELPER, answers};
 pub(crate) use bench::bench;
-pub(crate) use doctor::doctor;
+pub(crate) use doctor::{available_memory_bytes, doctor};
 pub(crate) use eval::eval;
 pub(crate) use judge::judge;
 pub(crate) use mark::mark;

@@ -10,7 +10,7 @@ use diapason_model::Device;
 /// Loads the model of a prompt.
 pub(super) fn subject(args: &PromptArgs, device: &Device) -> anyhow::Result<Subject> {
     let template = args.template.as_deref().map(template_kind).transpose()?;
-    Subject::load("model", &args.model, template, device)
+    Subject::load("model", &args.model, args.adapter.as_deref(), template, device)
 }
 
 /// The ids of the prompt that the arguments describe, with `markers` shown for the awaited output.

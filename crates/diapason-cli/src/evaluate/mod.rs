@@ -18,9 +18,11 @@ use diapason_data::marked_world::Probe;
 use diapason_data::{BuildSettings, DataError, Family, Suite, Task};
 use diapason_engine::{Engine, EngineSettings};
 use diapason_eval::{Distribution, Measurements, SampleGrid};
-use diapason_flow::{Artifact, Check, Episode, Goal, Lm, Markers, Streams};
+use diapason_flow::{
+    Answer, Artifact, Check, Episode, Goal, Lm, LmError, Markers, Request, Streams,
+};
 use diapason_markers::{Trained, split_list};
-use diapason_model::{Device, Model};
+use diapason_model::{Adapter, Device, Model};
 use diapason_text::{MarkerSides, TemplateKind, Tokenizer};
 use levers::Trial;
 use serde::{Deserialize, Serialize};
@@ -43,11 +45,25 @@ pub(crate) struct Subject {
     pub trained: Option<Trained>,
 }
 
+/// An engine that answers through one of its adapters.
+struct Adapted {
+    engine: Engine,
+    adapter: usize,
+}
+
+impl Lm for Adapted {
+    fn ask(&self, requests: &[Request]) -> Result<Vec<Answer>, LmError> {
+        self.engine.adapted(self.adapter).ask(requests)
+    }
+}
+
 impl Subject {
-    /// Loads a model; `template` overrides what it was saved with.
+    /// Loads a model, and an adapter that answers in its place; `template` overrides what it was
+    /// saved with.
     pub(crate) fn load(
         name: &str,
         folder: &Path,
+        adapter: Option<&Path>,
         template: Option<TemplateKind>,
         device: &Device,
     ) -> anyhow::Result<Self> {
@@ -55,7 +71,9 @@ impl Subject {
             Some(kind) => Tokenizer::load_as(folder, kind)?,
             None => Tokenizer::load(folder)?,
         };
-        let model = Model::load(folder)?;
+        let mut model = Model::load(folder)?;
+        let adapter = adapter.map(|folder| Adapter::load(folder, &model.arch)).transpose()?;
+        let adapter = adapter.map(|adapter| model.attach(adapter)).transpose()?;
         let (context, parameters) = (model.arch.context, model.weights.len());
         let vocabulary = tokenizer.vocabulary_size();
         anyhow::ensure!(
@@ -70,7 +88,11 @@ impl Subject {
         // Lists are no part of what is measured: a trace scores the text behind them.
         let tokenizer = tokenizer.with_markers(MarkerSides { prompt: false, learn: false });
         let (name, trained) = (name.to_owned(), read_trained(folder)?);
-        Ok(Subject { name, tokenizer, engine: Box::new(engine), context, parameters, trained })
+        let engine: Box<dyn Lm> = match adapter {
+            Some(adapter) => Box::new(Adapted { engine, adapter }),
+            None => Box::new(engine),
+        };
+        Ok(Subject { name, tokenizer, engine, context, parameters, trained })
     }
 }
 

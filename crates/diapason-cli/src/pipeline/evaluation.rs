@@ -93,7 +93,7 @@ impl Run<'_> {
         let stage = format!("evaluations/{name}");
         let (artifact, complete) = Artifact::open(&self.out.join(&stage), stamp)?;
         let kind = template_kind(template)?;
-        let subject = Subject::load(&name, &model.path, Some(kind), &self.session.device)?;
+        let subject = Subject::load(&name, &model.path, None, Some(kind), &self.session.device)?;
         let mut results = BTreeMap::new();
         for (index, task) in tasks.iter().enumerate() {
             self.stopped(&stage)?;

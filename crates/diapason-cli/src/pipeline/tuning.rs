@@ -4,7 +4,7 @@ use super::episodes::Episodes;
 use super::rendering::{Rendering, Shown};
 use super::soft::Asked;
 use super::{Made, Run};
-use crate::commands::special_ids;
+use crate::commands::{available_memory_bytes, special_ids};
 use crate::levers::MARKERS_FILE;
 use crate::settings::Tuned;
 use anyhow::bail;
@@ -154,7 +154,11 @@ impl Run<'_> {
             if self.session.stopped() { Control::Stop } else { Control::Continue }
         };
         let device = &self.session.device;
-        let outcome = train(model, device, sequences, held_out, settings, folder, &mut observer)?;
+        // The weights are there already.
+        let free = available_memory_bytes().map(|free| free + 4 * model.weights.len() as u64);
+        let bound = settings.max_memory_bytes.or(free);
+        let settings = TrainSettings { max_memory_bytes: bound, ..settings.clone() };
+        let outcome = train(model, device, sequences, held_out, &settings, folder, &mut observer)?;
         console.clear();
         if let Outcome::Stopped { step, of } = outcome {
             bail!(
@@ -176,14 +180,23 @@ fn keep_within(sequences: &mut Vec<Sequence>, budget: u64) {
     sequences.truncate(kept);
 }
 
+fn mebibytes(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
+}
+
 /// What a run will do, before it does it.
 fn planned(stage: &str, plan: &Plan) -> String {
     let mut lines = vec![format!(
-        "{stage}: {} steps, {} tokens of which {} learned, about {:.0} MiB",
+        "{stage}: {} steps, {} tokens of which {} learned, {} MiB (weights {}, gradients {}, \
+         moments {}, workspace {})",
         plan.total_steps,
         plan.total_tokens,
         plan.total_learned_tokens,
-        plan.memory.total_bytes() as f64 / f64::from(1 << 20),
+        mebibytes(plan.memory.total_bytes()),
+        mebibytes(plan.memory.weights_bytes),
+        mebibytes(plan.memory.gradients_bytes),
+        mebibytes(plan.memory.moments_bytes),
+        mebibytes(plan.memory.workspace_bytes),
     )];
     for (task, row) in &plan.tasks {
         let mut line = format!(

@@ -2,6 +2,7 @@
 
 mod common;
 mod constraints;
+mod prefixes;
 mod refusals;
 mod sampling;
 mod twins;

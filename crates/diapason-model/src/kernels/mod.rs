@@ -6,6 +6,7 @@
 
 mod adapter;
 mod attention;
+mod bytes;
 mod cached;
 mod elementwise;
 mod exp;
@@ -24,6 +25,7 @@ mod tile;
 
 pub(crate) use adapter::{add_columns, drop_out};
 pub(crate) use attention::{Attended, Heads, Sight, attend, attend_backward};
+pub(crate) use bytes::{BLOCK, BLOCK_BYTES, adamw_update_bytes};
 pub(crate) use cached::{Reading, Visible, attend_cached};
 pub(crate) use elementwise::{
     AdamWBuffers, AdamWConstants, adamw_update, add, add_row_sums, add_rows_to_table, gather_rows,
@@ -34,7 +36,7 @@ pub(crate) use head_norm::{RawHeads, head_norm_partial_len, norm_heads, norm_hea
 pub(crate) use loss::{Target, cross_entropy};
 pub(crate) use norm::{NormGradients, NormWeight, norm, norm_backward, norm_partial_len};
 pub(crate) use pack::View;
-pub(crate) use product::{Packed, packed_len, product, product_packed};
+pub(crate) use product::{PRODUCT_SCRATCH, Packed, SHARED, packed_len, product, product_packed};
 pub(crate) use rope::Ropes;
 pub(crate) use shared::SharedMut;
 

@@ -20,7 +20,7 @@ const GROUP: usize = 8;
 /// Scratch elements that [`multiply`] needs.
 pub(crate) const PRODUCT_SCRATCH: usize = GROUP * A_PANEL + BLOCK;
 /// Most elements of a B that is packed once for all tasks.
-const SHARED: usize = 1 << 22;
+pub(crate) const SHARED: usize = 1 << 22;
 /// Multiplications below which a product is not split further.
 const SMALL: usize = 1 << 18;
 

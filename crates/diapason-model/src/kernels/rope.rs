@@ -31,6 +31,13 @@ impl Ropes {
         Ropes { tables }
     }
 
+    /// Elements of all tables.
+    pub(crate) fn elements(arch: &Arch, positions: usize) -> usize {
+        let window = arch.variant.window.as_ref();
+        let tables = 1 + usize::from(window.is_some_and(|window| window.rope_theta.is_some()));
+        tables * positions * arch.head_width
+    }
+
     /// The table of a layer that looks through a window, or of one that does not.
     pub(crate) fn of(&self, windowed: bool) -> &Rope {
         let own = self.tables.get(1).filter(|_| windowed);

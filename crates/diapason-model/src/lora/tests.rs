@@ -1,5 +1,7 @@
 use super::*;
-use crate::{Cache, Device, FAMILIES, Feed, Layout, Learning, Variant, Want, Workspace};
+use crate::{
+    Activations, Cache, Device, FAMILIES, Feed, Layout, Learning, Variant, Want, Workspace,
+};
 use diapason_flow::Pack;
 
 fn arch(family: &str, tied: bool) -> Arch {
@@ -312,7 +314,8 @@ fn a_part_of_an_adapter_learns_with_the_bits_of_the_whole() {
             let tensors = model.trained().0;
             let stays = |spec: &TensorSpec| set.iter().any(|part| spec.name.contains(part));
             let learning = Learning::without(tensors, stays);
-            let mut workspace = Workspace::learning(&model, learning, 40);
+            let activations = [Activations::Kept, Activations::Recomputed][set.len() % 2];
+            let mut workspace = Workspace::learning(&model, learning, 40, activations);
             workspace.drop_out(5, 0.3);
             let mut gradients = vec![0.0; full.len()];
             let found = model.loss_and_gradients(

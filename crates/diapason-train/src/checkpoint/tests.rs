@@ -21,7 +21,9 @@ fn saved(keep: usize, steps: &[u64]) -> Saved {
     let layout = Layout::of(&arch());
     for &step in steps {
         let buffers = buffers(step, layout.len);
-        checkpoints.write(step, &layout.tensors, [&buffers[0], &buffers[1], &buffers[2]]).unwrap();
+        let [weights, first, second] = buffers;
+        let moments = Moments::F32([first, second]);
+        checkpoints.write(step, &layout.tensors, (&weights, &moments)).unwrap();
     }
     Saved { folder, checkpoints, layout }
 }
@@ -51,10 +53,11 @@ impl Saved {
 fn a_checkpoint_comes_back_bit_for_bit() {
     let saved = saved(2, &[3]);
     let found = saved.checkpoints.newest(&mut |_| ()).unwrap().unwrap();
-    let mut read =
-        [vec![0.0; saved.layout.len], vec![0.0; saved.layout.len], vec![1.0; saved.layout.len]];
-    let [weights, first, second] = &mut read;
-    found.load(&saved.layout.tensors, [weights, first, second]).unwrap();
+    let mut weights = vec![0.0; saved.layout.len];
+    let mut moments = Moments::F32([vec![0.0; saved.layout.len], vec![1.0; saved.layout.len]]);
+    found.load(&saved.layout.tensors, &mut weights, &mut moments).unwrap();
+    let Moments::F32([first, second]) = moments else { panic!("they are f32") };
+    let read = [weights, first, second];
     let bits = |buffers: &[Vec<f32>; 3]| {
         buffers.clone().map(|b| b.iter().map(|v| v.to_bits()).collect::<Vec<_>>())
     };
@@ -113,7 +116,9 @@ fn a_failed_write_names_the_path_and_leaves_the_checkpoint_before() {
     let blocked = saved.folder.path().join("checkpoints/step-000002.partial");
     fs::write(&blocked, "in the way").unwrap();
     let new = buffers(2, saved.layout.len);
-    let failed = saved.checkpoints.write(2, &saved.layout.tensors, [&new[0], &new[1], &new[2]]);
+    let [weights, first, second] = new;
+    let moments = Moments::F32([first, second]);
+    let failed = saved.checkpoints.write(2, &saved.layout.tensors, (&weights, &moments));
     let message = failed.unwrap_err().to_string();
     assert!(message.contains("step-000002.partial"), "{message}");
     assert_eq!(saved.newest(), (Some(1), vec![]));

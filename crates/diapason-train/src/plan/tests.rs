@@ -37,7 +37,7 @@ fn steps_and_micro_batches_keep_their_budgets() {
         assert_eq!(steps.batches(step).concat(), steps.pieces(step));
         assert!(steps.batches(step).iter().all(|batch| tokens(batch) <= 64));
     }
-    assert!(steps.largest_batch_tokens(&corpus) <= 64);
+    assert!(steps.largest_batch(&corpus).tokens <= 64);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn the_plan_counts_what_is_cut_and_dropped() {
     assert_eq!(plan.tasks["long"], long);
     assert_eq!((plan.total_tokens, plan.total_learned_tokens), (35, 18));
     assert_eq!(plan.total_steps, 1);
-    assert_eq!(plan.memory.weights_bytes, 4 * Layout::of(&arch()).len as u64);
+    assert_eq!(plan.memory.weights_bytes, 4 * diapason_model::Layout::of(&arch()).len as u64);
 }
 
 #[test]
