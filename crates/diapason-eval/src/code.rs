@@ -51,7 +51,7 @@ impl Program {
     /// Whether a program whose commands succeeded passed, by what the last one printed.
     pub fn passed(&self, stdout: &str, stderr: &str) -> bool {
         let ended = self.mark.as_ref().is_none_or(|mark| stdout.trim_end().ends_with(mark));
-        ended && !(self.quiet && !stderr.trim().is_empty())
+        ended && (!self.quiet || stderr.trim().is_empty())
     }
 }
 
