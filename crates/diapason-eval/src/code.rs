@@ -51,7 +51,7 @@ impl Program {
     /// Whether a program whose commands succeeded passed, by what the last one printed.
     pub fn passed(&self, stdout: &str, stderr: &str) -> bool {
         let ended = self.mark.as_ref().is_none_or(|mark| stdout.trim_end().ends_with(mark));
-        ended && !(self.quiet && !stderr.trim().is_empty())
+        ended && (!self.quiet || stderr.trim().is_empty())
     }
 }
 
@@ -247,7 +247,7 @@ mod tests {
     fn a_continuation_ends_with_the_function_and_a_whole_function_replaces_it() {
         let python = problem("Python/0", "import os\ndef twice(x):\n", "check(twice)");
         let continued = python.program("    return 2 * x\n\nprint(twice(2))\n").unwrap();
-        assert!(text(&continued).contains("def twice(x):\n    return 2 * x\n\ncheck(twice)"));
+        assert!(text(&continued).contains("def twice(x):\n    return 2 * x\n\n\ncheck(twice)"));
         assert!(!text(&continued).contains("print(twice"));
         let whole = "Here it is:\n```python\ndef helper(x):\n    return x\n\ndef twice(x):\n    return x + helper(x)\n```\nDone.";
         let whole = python.program(whole).unwrap();

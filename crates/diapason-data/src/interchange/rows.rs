@@ -217,7 +217,9 @@ fn flat<D: DataType>(
     value: impl Fn(&Value) -> Option<D::T>,
 ) -> Result<(), ParquetError> {
     let mut column = Column::new();
-    rows.iter().for_each(|row| column.push(value(row), 1, 0));
+    for row in rows {
+        column.push(value(row), 1, 0);
+    }
     column.write::<D>(group)
 }
 
@@ -308,7 +310,9 @@ impl Iterator for ParquetRows {
 /// Of writing.
 pub fn write_rows(path: &Path, rows: &[Value]) -> Result<(), DataError> {
     let mut columns = Columns::default();
-    rows.iter().for_each(|row| columns.see(row));
+    for row in rows {
+        columns.see(row);
+    }
     diapason_flow::write_atomically(path, |out| {
         let mut writer = RowWriter::new(columns, out)?;
         rows.iter().try_for_each(|row| writer.push(row.clone(), 0))?;

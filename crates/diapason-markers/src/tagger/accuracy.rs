@@ -88,11 +88,12 @@ pub(super) fn least_probability(tagger: &Tagger, examples: &[Example], precision
         .collect();
     answers.sort_by(|one, other| other.0.total_cmp(&one.0));
     let (mut weight, mut right, mut least) = (0.0, 0.0, f32::INFINITY);
-    for (probability, each, is_right) in answers {
-        weight += each;
-        right += if is_right { each } else { 0.0 };
+    // Answers of one probability are given all or not at all.
+    for equal in answers.chunk_by(|one, other| one.0 == other.0) {
+        weight += equal.iter().map(|(_, each, _)| each).sum::<f64>();
+        right += equal.iter().map(|(_, each, is)| if *is { *each } else { 0.0 }).sum::<f64>();
         if right >= precision * weight {
-            least = probability;
+            least = equal[0].0;
         }
     }
     // A number that JSON can hold, above every probability.

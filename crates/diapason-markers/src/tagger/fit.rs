@@ -152,7 +152,9 @@ fn descend(
 /// What an example of each class counts for, `[C]`; the mean over examples is one.
 fn class_weights(rows: &[Row], classes: usize, balance: f32) -> Vec<f32> {
     let mut counts = vec![0.0f32; classes];
-    rows.iter().for_each(|row| counts[row.class] += 1.0);
+    for row in rows {
+        counts[row.class] += 1.0;
+    }
     let weights: Vec<f32> = counts.iter().map(|count| count.max(1.0).powf(-balance)).collect();
     let total: f32 = weights.iter().zip(&counts).map(|(weight, count)| weight * count).sum();
     weights.iter().map(|weight| weight * rows.len() as f32 / total.max(f32::MIN_POSITIVE)).collect()
