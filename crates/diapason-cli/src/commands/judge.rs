@@ -78,18 +78,16 @@ fn finish(
     session: &Session<'_>,
     out: &JudgeOutArgs,
     artifact: Artifact,
-    found: Found,
+    Found { file, rulings, results, lines }: Found,
 ) -> anyhow::Result<()> {
-    artifact.write(found.file, |file| {
-        found.rulings.iter().try_for_each(|row| writeln!(file, "{row}"))
-    })?;
+    artifact.write(file, |file| rulings.iter().try_for_each(|row| writeln!(file, "{row}")))?;
     let stamp = artifact.stamp();
     let mut all = json!({"diapason": {"version": stamp.version}, "settings": stamp.settings,
                          "seed": stamp.seed});
-    for (name, value) in found.results.as_object().into_iter().flatten() {
+    for (name, value) in results.as_object().into_iter().flatten() {
         all[name.as_str()] = value.clone();
     }
-    all["summary"] = json!(found.lines);
+    all["summary"] = json!(lines);
     artifact.write_json(RESULTS, &all)?;
     artifact.finish()?;
     print(session, out, &all)

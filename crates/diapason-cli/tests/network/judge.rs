@@ -309,10 +309,8 @@ fn scores_come_from_a_judge_a_reward_model_or_the_rows() {
         assert_eq!(seen.path, "/pooling");
         let body: Value = serde_json::from_slice(&seen.body).unwrap();
         let messages = body["messages"].as_array().unwrap();
-        assert_eq!(
-            (&messages[0]["role"], &messages[1]["role"]),
-            (&json!("user"), &json!("assistant"))
-        );
+        let roles: Vec<&Value> = messages.iter().map(|message| &message["role"]).collect();
+        assert_eq!(roles, ["user", "assistant"]);
         let score = quality(&messages[1]["content"]) as f64 - 12.5;
         Answer::new(200, json!({"data": [{"data": [[0.1], [score]]}]}).to_string())
     });
@@ -326,11 +324,11 @@ fn scores_come_from_a_judge_a_reward_model_or_the_rows() {
     let gains = (gain(&results, "grader"), gain(&rewarded, "reward"));
     assert!((gains.0.as_f64().unwrap() - gains.1.as_f64().unwrap()).abs() < 1e-9);
     // What was scored by anybody is a file that can be compared offline.
+    let rows = lines(folder.path(), "judged/scores.jsonl");
+    std::fs::create_dir_all(folder.path().join("scored")).unwrap();
     for name in ["ours", "theirs"] {
-        let rows = lines(folder.path(), "judged/scores.jsonl");
         let rows = rows.iter().filter(|row| row["model"] == name).map(Value::to_string);
         let text = rows.collect::<Vec<_>>().join("\n");
-        std::fs::create_dir_all(folder.path().join("scored")).unwrap();
         std::fs::write(folder.path().join(format!("scored/{name}.jsonl")), text).unwrap();
     }
     let out = at(folder.path(), "offline");

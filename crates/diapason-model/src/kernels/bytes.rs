@@ -58,6 +58,7 @@ fn mix(mut x: u64) -> u64 {
 }
 
 /// A number in `0.0..1.0` for a place of a block.
+#[expect(clippy::inline_always, reason = "it must take on its callers' target features")]
 #[inline(always)]
 fn chance(seed: u32, place: u32) -> f32 {
     let mut x = seed ^ place.wrapping_mul(0x9e37_79b9);
