@@ -1,5 +1,8 @@
 //! Arrow IPC: files, of which Feather is another name, and streams, in which data sets of hubs are
 //! cached. Rows come by way of JSON, as those of Parquet do; a category is its text.
+//!
+//! Truncated files are errors, and so is most damage. What is left: the reader believes the lengths
+//! in a file, and one that damage made huge ends the program for want of memory.
 
 use super::{Filler, input, json};
 use crate::DataError;

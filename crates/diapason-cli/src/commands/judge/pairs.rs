@@ -96,7 +96,7 @@ fn found(
         told.insert(judge.model.clone(), summary.json(rates.consistent_share));
         verdicts.push(both);
     }
-    let agreements = agreements(judges, &verdicts);
+    let agreements = agreements(judges, pairs, &verdicts);
     lines.extend(agreements.iter().map(|([one, other], agreement)| {
         let kappa = agreement.kappa.map_or("none".to_owned(), |kappa| format!("{kappa:.2}"));
         let share = 100.0 * agreement.share;
@@ -185,12 +185,19 @@ impl Summary {
     }
 }
 
-/// How far every two judges agree, on the verdicts that both gave.
-fn agreements<'a>(judges: &'a [Asker], verdicts: &[Vec<Both>]) -> Vec<([&'a str; 2], Agreement)> {
+/// How far every two judges agree, on the verdicts that both gave; nobody was asked about answers
+/// that are equal.
+fn agreements<'a>(
+    judges: &'a [Asker],
+    pairs: &[Pair<'_>],
+    verdicts: &[Vec<Both>],
+) -> Vec<([&'a str; 2], Agreement)> {
     let mut found = Vec::new();
     for (other, both) in verdicts.iter().enumerate() {
         for (one, before) in verdicts[..other].iter().enumerate() {
-            let shared = before.iter().flatten().zip(both.iter().flatten());
+            let asked = pairs.iter().zip(before.iter().zip(both));
+            let asked = asked.filter(|(pair, _)| !is_equal(pair));
+            let shared = asked.flat_map(|(_, (a, b))| a.iter().zip(b));
             let shared = shared.filter_map(|(a, b)| Some((a.as_ref()?.said, b.as_ref()?.said)));
             let (a, b): (Vec<Verdict>, Vec<Verdict>) = shared.unzip();
             let names = [judges[one].model.as_str(), judges[other].model.as_str()];
