@@ -15,6 +15,7 @@ use diapason_data::MixSettings;
 use diapason_data::marked_world::MarkedSettings;
 use diapason_data::world::CorpusSettings;
 use diapason_flow::LossPolicy;
+use diapason_model::ProductPrecision;
 use diapason_train::TrainSettings;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -231,6 +232,8 @@ pub(crate) struct Evaluate {
     pub base: bool,
     /// Template of the base's prompts.
     pub base_template: String,
+    /// Precision of the matrix products: `f32` or `bf16`.
+    pub precision: ProductPrecision,
     /// Globs over `family/name`.
     pub tasks: Vec<String>,
     /// At most this many episodes a task.
@@ -256,6 +259,7 @@ impl Default for Evaluate {
         Evaluate {
             base: true,
             base_template: "colon".to_owned(),
+            precision: ProductPrecision::F32,
             tasks: vec!["*".to_owned()],
             episodes: 200,
             description_probability: 1.0,
