@@ -159,10 +159,11 @@ pub(super) fn fetch_part(level: Level, view: View<'_>, (part, parts): (usize, us
 
 fn pack_plainly(view: View<'_>, target: &mut [f32], stride: usize) {
     for k in 0..view.columns {
-        let lanes = &mut target[k * stride..k * stride + 16];
+        let lanes = &mut target[k * stride..k * stride + LANES];
         let source = &view.data[k * view.column_stride..];
-        if view.row_stride == 1 {
-            lanes[..view.rows].copy_from_slice(&source[..view.rows]);
+        if let (1, Some(whole)) = (view.row_stride, source.first_chunk::<LANES>()) {
+            // Rows beyond the view are lanes that hold anything; a copy of known length is no call.
+            lanes.copy_from_slice(whole);
         } else {
             for (lane, value) in lanes.iter_mut().enumerate().take(view.rows) {
                 *value = source[lane * view.row_stride];
