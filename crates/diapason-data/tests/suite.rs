@@ -215,7 +215,9 @@ fn digest<'a>(episodes: impl Iterator<Item = &'a Episode>) -> String {
         pairs.extend(episode.query.as_ref().and_then(asked));
     }
     let lines: Vec<String> = pairs.into_iter().collect();
-    Sha256::digest(lines.join("\n")).iter().map(|byte| format!("{byte:02x}")).collect()
+    let bytes = Sha256::digest(lines.join("\n"));
+    let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.concat()
 }
 
 /// What tests/golden/data/counts.py finds with pandas: numbers of episodes, units and turns, and
