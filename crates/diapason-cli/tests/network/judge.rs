@@ -291,7 +291,7 @@ fn win_rates_are_told_by_how_often_the_domain_stood_in_training() {
     let results = json_in(folder.path(), "by/results.json");
     let found = &results["judges"]["fair"]["by"];
     assert_eq!(found["values"]["Legal"]["pairs"], 8);
-    assert!(found["tail"]["gap"]["ci95"][1].as_f64().unwrap() < -0.8);
+    assert!(found["tail"]["gap"]["ci95"][1].as_f64().unwrap() < -0.5);
     assert_eq!(results["settings"]["by"]["marker"], "domain");
     let refused = judge.pairs(folder.path(), "none", &["--trained", &stats_file]);
     assert!(errors(&refused).contains("--by"), "{}", errors(&refused));
