@@ -108,14 +108,7 @@ fn found(
         verdicts.push(both);
     }
     let agreements = agreements(judges, pairs, &verdicts);
-    lines.extend(agreements.iter().map(|([one, other], agreement)| {
-        let kappa = agreement.kappa.map_or("none".to_owned(), |kappa| format!("{kappa:.2}"));
-        let share = 100.0 * agreement.share;
-        format!(
-            "{one} and {other} agree on {share:.1} % of {} verdicts, kappa {kappa}",
-            agreement.n
-        )
-    }));
+    lines.extend(agreements.iter().map(|(judges, agreement)| agree(*judges, agreement)));
     let agreements: Vec<Value> = agreements
         .iter()
         .map(|(judges, agreement)| {
@@ -194,6 +187,13 @@ impl Summary {
         json!({"won": won, "tied": tied, "lost": lost, "consistent_share": consistent,
                "without_verdict": self.lost})
     }
+}
+
+/// An agreement in words.
+fn agree([one, other]: [&str; 2], agreement: &Agreement) -> String {
+    let kappa = agreement.kappa.map_or("none".to_owned(), |kappa| format!("{kappa:.2}"));
+    let (share, n) = (100.0 * agreement.share, agreement.n);
+    format!("{one} and {other} agree on {share:.1} % of {n} verdicts, kappa {kappa}")
 }
 
 /// How far every two judges agree, on the verdicts that both gave; nobody was asked about answers
