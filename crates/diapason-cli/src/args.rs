@@ -15,7 +15,9 @@ pub(crate) use answers::{AnswersVerb, CodeArgs, MeasureArgs};
 pub(crate) use bench::{BenchSampleArgs, BenchScoreArgs, BenchTrainArgs, BenchVerb, PackArgs};
 pub(crate) use drawing::DrawingArgs;
 pub(crate) use fetch::FetchArgs;
-pub(crate) use judge::{ClassesArgs, JudgeArgs, JudgeOutArgs, JudgeVerb, PairsArgs, ScoresArgs};
+pub(crate) use judge::{
+    ByArgs, ClassesArgs, JudgeArgs, JudgeOutArgs, JudgeVerb, PairsArgs, ScoresArgs,
+};
 pub(crate) use levers::LeverArgs;
 pub(crate) use mark::{AnnotateArgs, FitTaggerArgs, MarkArgs, MarkVerb, PredictArgs, TaxonomyArgs};
 pub(crate) use model::{BlendArgs, ModelVerb};

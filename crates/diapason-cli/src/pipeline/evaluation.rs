@@ -169,6 +169,7 @@ impl Run<'_> {
                         continue;
                     };
                     set.episodes.retain(|episode| !instances.contains(episode.unit.as_str()));
+                    set.episodes = self.annotated(set.episodes)?;
                     set
                 };
                 if lacks_judge(self.session, &set) {
