@@ -15,7 +15,9 @@ pub(crate) use answers::{AnswersVerb, CodeArgs, MeasureArgs};
 pub(crate) use bench::{BenchSampleArgs, BenchScoreArgs, BenchTrainArgs, BenchVerb, PackArgs};
 pub(crate) use drawing::DrawingArgs;
 pub(crate) use fetch::FetchArgs;
-pub(crate) use judge::{ClassesArgs, JudgeArgs, JudgeOutArgs, JudgeVerb, PairsArgs, ScoresArgs};
+pub(crate) use judge::{
+    ByArgs, ClassesArgs, JudgeArgs, JudgeOutArgs, JudgeVerb, PairsArgs, ScoresArgs,
+};
 pub(crate) use levers::LeverArgs;
 pub(crate) use mark::{AnnotateArgs, FitTaggerArgs, MarkArgs, MarkVerb, PredictArgs, TaxonomyArgs};
 pub(crate) use model::{BlendArgs, ModelVerb};
@@ -23,6 +25,7 @@ pub(crate) use suite::{SuiteSource, SuiteVerb};
 pub(crate) use tagger::{EndpointArgs, SpendingArgs, TaggerPlace};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use diapason_model::ProductPrecision;
 use std::path::PathBuf;
 
 /// Post-training that makes language models cover and match whole distributions, and the
@@ -39,9 +42,17 @@ pub(crate) struct Cli {
     /// Threads of the pool; 0 takes every core. Results do not depend on it.
     #[arg(long, global = true, default_value_t = 0)]
     pub threads: usize,
+    /// Precision of matrix products when a model is asked or timed: f32, or bf16 with sums in f32. A
+    /// recipe has `train.precision` and `evaluate.precision` instead.
+    #[arg(long, global = true, value_name = "f32|bf16", value_parser = precision)]
+    pub precision: Option<ProductPrecision>,
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
+}
+
+fn precision(name: &str) -> Result<ProductPrecision, String> {
+    ProductPrecision::named(name).ok_or_else(|| "it is `f32` or `bf16`".to_owned())
 }
 
 /// How progress is written.

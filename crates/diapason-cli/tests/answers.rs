@@ -207,6 +207,18 @@ fn languages_and_lengths_of_a_file_are_measured() {
     let found = stdout(&["answers", "length", &answers, "--json"]);
     let found: Value = serde_json::from_str(&found).unwrap();
     assert_eq!(found["results"]["levers/length"]["length_violation_share"]["value"], 0.25);
+    // What was asked for counts, whatever the model wrote of itself; each unit on its own.
+    let asked = |sentences: usize| {
+        json!({"asked": {"length_sentences": sentences}, "markers": {"length_tokens": 3},
+               "completion": format!("{english} {english}")})
+    };
+    let answers = write(&folder.path().join("s.jsonl"), &[asked(1), asked(2)]);
+    let found = stdout(&["answers", "length", &answers, "--json"]);
+    let found: Value = serde_json::from_str(&found).unwrap();
+    let found = &found["results"]["levers/length"];
+    assert_eq!(found["length_violation_share/sentences"]["value"], 0.5);
+    assert_eq!(found["length_relative_error/sentences"]["value"], 0.5);
+    assert!(found.get("length_violation_share").is_none());
     let failed = diapason(&["answers", "language", PathBuf::from("/nowhere").to_str().unwrap()]);
     assert!(String::from_utf8_lossy(&failed.stderr).contains("/nowhere"));
 }

@@ -131,7 +131,8 @@ fn the_suite_is_listed_shown_checked_and_built() {
     let list: Value = serde_json::from_str(&stdout(&["suite", "ls", "--json"])).unwrap();
     let list = list.as_array().unwrap();
     for row in list {
-        for key in ["name", "family", "kind", "split", "source", "licence", "access"] {
+        for key in ["name", "family", "kind", "split", "output_type", "source", "licence", "access"]
+        {
             assert!(row[key].is_string(), "no `{key}` in {row}");
         }
     }

@@ -36,6 +36,7 @@ loss = "last-output"
 base = false
 tasks = []
 levers = 6
+rival = "bare"
 "#;
 
 /// Runs the recipe; returns its folder, what it said, and the folder that keeps it alive.
@@ -95,6 +96,7 @@ fn a_model_trained_with_markers_is_measured_with_and_without_its_levers_and_obey
         assert!(report["models"][model]["stamp"].is_string(), "{model}");
     }
     assert!(!figure("bare", "levers/markers", "list_share"));
+    quality_and_wins_are_measured(&report, &out);
     assert!(!out.join("models/bare/markers.json").exists());
 
     let model = out.join("models/marked");
@@ -115,6 +117,109 @@ fn a_model_trained_with_markers_is_measured_with_and_without_its_levers_and_obey
         "lang=French",
     ]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("was not trained with markers"));
+}
+
+/// The quality lever in all its buckets, win rates against the rival, and rows that `judge` reads.
+fn quality_and_wins_are_measured(report: &Value, out: &Path) {
+    let results = &report["results"];
+    for (model, buckets) in [("bare", 0), ("marked", 0), ("marked-fixed", 4)] {
+        let quality = &results[model]["levers/quality"];
+        assert!(quality["score"]["value"].is_number(), "{model}");
+        assert_eq!(quality["win_rate"]["value"].is_number(), model != "bare");
+        let rows = std::fs::read_to_string(
+            out.join(format!("evaluations/{model}/samples/levers__quality.jsonl")),
+        );
+        let rows: Vec<Value> =
+            rows.unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let asked: std::collections::BTreeSet<String> =
+            rows.iter().map(|row| row["asked"].to_string()).collect();
+        assert_eq!((rows.len(), asked.len()), (6 * buckets.max(1), buckets.max(1)), "{model}");
+    }
+    assert!(results["marked-fixed"]["levers/rare_domains"]["win_rate"]["value"].is_number());
+    // A judge reads the rows as they are; the model's own training says which domains are rare.
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    for (model, name) in [("marked-fixed", "fixed.jsonl"), ("bare", "bare.jsonl")] {
+        let of = |task: &str| {
+            let file = format!("evaluations/{model}/samples/levers__{task}.jsonl");
+            std::fs::read_to_string(out.join(file)).unwrap()
+        };
+        let path = folder.path().join(name);
+        std::fs::write(&path, of("rare_domains") + &of("frequent_domains")).unwrap();
+        files.push(path.to_str().unwrap().to_owned());
+    }
+    let (judged, trained) = (folder.path().join("judged"), out.join("models/marked"));
+    let (judged, trained) = (judged.to_str().unwrap(), trained.to_str().unwrap());
+    let ask = ["judge", "scores", &files[0], &files[1], "--out", judged];
+    let printed = stdout(&[&ask[..], &["--by", "domain", "--trained", trained]].concat());
+    assert!(printed.contains("rare (under 5 % of training): win rate "), "{printed}");
+    let found = json(&Path::new(judged).join("results.json"));
+    let by = &found["scores"]["score"]["by"];
+    let pairs = by["values"].as_object().unwrap().values();
+    assert_eq!(pairs.map(|value| value["pairs"].as_u64().unwrap()).sum::<u64>(), 12);
+    assert!(by["values"]["Finance"]["share"].as_f64().unwrap() < 0.05);
+    assert!(by["tail"]["gap"]["ci95"][0].is_number());
+    let unknown = diapason(
+        &[
+            &["judge", "scores", &files[0], &files[1], "--out", &format!("{judged}2")],
+            &["--by", "format", "--trained", trained][..],
+        ]
+        .concat(),
+    );
+    let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(said.contains("knows no value of `format`"), "{said}");
+}
+
+#[test]
+fn markers_stand_on_tasks_of_the_suite_and_in_spectrum_sequences() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = folder.path().join("suite.toml");
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../../suite/fixtures");
+    let text = format!(
+        r#"
+name = "suite"
+seed = 3
+[base.new]
+width = 16
+layers = 1
+heads = 2
+kv_heads = 1
+mlp_width = 24
+vocabulary = 500
+corpus = {{ documents = 60, lines = 4 }}
+[data]
+dir = "{fixtures}"
+annotate = ["length_tokens"]
+tasks = [{{ task = "haikus" }}, {{ task = "titanic_all_variables" }}, {{ task = "coinflip", episodes = 10 }}]
+[train]
+max_steps = 2
+[[models]]
+name = "both"
+loss = "every-output"
+markers = {{}}
+[evaluate]
+base = false
+episodes = 4
+turns = 3
+tasks = ["steer/haikus", "steer/coinflip"]
+"#
+    );
+    std::fs::write(&recipe, text).unwrap();
+    let out = folder.path().join("out");
+    let run = diapason(&["run", recipe.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert!(run.status.success(), "{said}");
+    assert!(said.contains("marked examples show no marker in the prompt"), "{said}");
+    let trained = json(&out.join("models/both/markers.json"));
+    let names: Vec<&String> = trained["values"].as_object().unwrap().keys().collect();
+    for name in ["domain", "length_tokens", "source", "task"] {
+        assert!(names.iter().any(|known| *known == name), "{names:?}");
+    }
+    let episodes = std::fs::read_to_string(out.join("episodes/train.jsonl")).unwrap();
+    let outputs = episodes.matches("\"role\":\"output\"").count();
+    assert_eq!(episodes.matches("\"length_tokens\":").count(), outputs);
+    let report = json(&out.join("report.json"));
+    assert!(report["results"]["both"]["steer/coinflip"]["loss_nats"]["value"].is_number());
 }
 
 fn every_list_is_well_formed(model: &str) {

@@ -86,6 +86,7 @@ fn the_differences_from_the_reference_are_a_table() {
     let rows = rows.as_array().unwrap();
     let polis = rows.iter().find(|row| row["name"] == "polis_vote").unwrap();
     assert!(polis["differs"][0].as_str().unwrap().contains("last vote"));
+    assert_eq!(rows[0]["name"], "*");
     let text = stdout(&["suite", "diff-reference"]);
     let lines: usize = rows.iter().map(|row| row["differs"].as_array().unwrap().len()).sum();
     assert_eq!(text.lines().count(), lines);
@@ -128,6 +129,48 @@ fn overlaps_are_listed_and_a_recipe_leaves_them_out() {
     assert!(said.contains("1 of 2 sequences in the budget"), "{said}");
     let overlaps = std::fs::read_to_string(mine.at("run/episodes/overlaps.json")).unwrap();
     assert_eq!(json(&overlaps)[0]["train"], "steer/practice");
+}
+
+#[test]
+fn a_task_goes_on_without_the_part_whose_file_is_missing() {
+    let mine = Mine::new();
+    let part = |name: &str| {
+        format!(
+            "[[part]]\nname = '{name}'\ntables = ['{name}']\n\
+             sql = 'select unit, input, output from {name}'\ndescriptions = ['Answers.']\n"
+        )
+    };
+    let source = "title = 'S'\ncitation = 'c'\nlicence = 'CC0'\nlocator = 'the office'\n\
+        access = 'manual'\n[tables.here]\npath = 'here.csv'\n[tables.gone]\npath = 'gone.csv'\n";
+    for folder in ["tasks", "sources", "s"] {
+        std::fs::create_dir(mine.at(folder)).unwrap();
+    }
+    let head = "name = 'both'\ntitle = 't'\nfamily = 'steer'\nkind = 'individual'\n\
+        split = 'train'\noutput_type = 'free-text'\nsource = 's'\n";
+    std::fs::write(mine.at("tasks/both.toml"), format!("{head}{}{}", part("here"), part("gone")))
+        .unwrap();
+    std::fs::write(mine.at("sources/s.toml"), source).unwrap();
+    std::fs::write(mine.at("s/here.csv"), format!("unit,input,output\n{ROWS}")).unwrap();
+    let folder = mine.text("");
+    let on_both =
+        |words: &[&str]| diapason(&[words, &["--suite", &folder, "--data", &folder]].concat());
+    let said = |words: &[&str]| String::from_utf8(on_both(words).stdout).unwrap();
+    let check = json(&said(&["suite", "check", "--json"]));
+    let task = &check[0];
+    assert_eq!((&task["status"], &task["episodes"]), (&"ready".into(), &2.into()));
+    assert_eq!(task["missing"], serde_json::json!([{"file": "s/gone.csv", "where": "the office"}]));
+    let text = said(&["suite", "check"]);
+    assert!(text.contains("2 episodes, without\n           s/gone.csv"), "{text}");
+    let build = on_both(&["suite", "build", "--out", &mine.text("episodes")]);
+    let noted = String::from_utf8(build.stderr).unwrap();
+    assert!(noted.contains("note: `both` is built without s/gone.csv"), "{noted}");
+    let listed = json(&stdout(&["suite", "ls", "--suite", &folder, "--json"]));
+    assert_eq!(listed[0]["output_type"], "free-text");
+    // Without any of its files it cannot be built.
+    std::fs::remove_file(mine.at("s/here.csv")).unwrap();
+    let check = json(&said(&["suite", "check", "--json"]));
+    assert_eq!(check[0]["status"], "missing");
+    assert_eq!(check[0]["missing"].as_array().unwrap().len(), 2);
 }
 
 #[test]

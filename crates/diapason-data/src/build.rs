@@ -90,10 +90,11 @@ impl Builder<'_> {
         };
         match &self.task.content {
             // A cap on the whole task needs all of its episodes at once; there are few then.
-            Content::Tables { tables, parts }
+            Content::Tables { parts }
                 if self.task.family == Family::Steer && self.settings.max_episodes.is_none() =>
             {
-                let database = self.database(tables)?;
+                let (parts, tables) = self.whole(parts);
+                let database = self.database(&tables)?;
                 parts.iter().try_for_each(|part| self.steer(&database, part, &marked, take))
             }
             _ => take(in_order(self.all()?, self.settings.limits.threads, marked)),
@@ -102,8 +103,9 @@ impl Builder<'_> {
 
     fn all(&self) -> Result<Vec<Episode>, DataError> {
         match &self.task.content {
-            Content::Tables { tables, parts } => {
-                let database = self.database(tables)?;
+            Content::Tables { parts } => {
+                let (parts, tables) = self.whole(parts);
+                let database = self.database(&tables)?;
                 let mut episodes = Vec::new();
                 for part in parts {
                     match self.task.family {
@@ -152,6 +154,14 @@ impl Builder<'_> {
             }
             episode
         })
+    }
+
+    /// The parts whose files are all there, and the tables that they read.
+    fn whole<'task>(&self, parts: &'task [Part]) -> (Vec<&'task Part>, Vec<String>) {
+        let there = |part: &&Part| self.source.lacks(&part.tables, self.data).is_empty();
+        let parts: Vec<&Part> = parts.iter().filter(there).collect();
+        let tables = parts.iter().flat_map(|part| part.tables.iter().cloned()).collect();
+        (parts, tables)
     }
 
     fn database(&self, tables: &[String]) -> Result<Database, DataError> {

@@ -43,5 +43,5 @@ pub use interchange::{
 pub use mix::{MixSettings, Mixed, TaskCount, mix};
 pub use origin::{Origin, OriginFile, Repository};
 pub use source::{Access, Source};
-pub use suite::{MissingFile, Status, Suite};
-pub use task::{Family, Kind, Length, Mode, Sampling, Split, Task};
+pub use suite::{DIFFERS_EVERYWHERE, MissingFile, Status, Suite};
+pub use task::{Family, Kind, Length, Mode, OutputType, Sampling, Split, Task};

@@ -17,10 +17,10 @@
 //! How the files are had stands in the section `[fetch]`: [`origin`](mod@crate::origin). A `*` stands for any part of one file or folder name. All files that match make one table;
 //! its columns `file` and `folder` say which file a row came from.
 
-use crate::DataError;
 use crate::origin::{Origin, Section};
 use crate::spec::Place;
 use crate::table::TableSpec;
+use crate::{DataError, MissingFile};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -104,11 +104,12 @@ impl Source {
 
     /// The source of a task in the folder `beside` that names none: its own file, if it has one,
     /// as a table called as the file is.
-    pub(crate) fn own(file: Option<&str>, beside: &Path) -> Source {
-        let tables = file.map(|file| (table_name(file).to_owned(), TableSpec::at(file)));
+    pub(crate) fn own(file: Option<TableSpec>, beside: &Path) -> Source {
+        let name = file.as_ref().map(TableSpec::shown);
+        let tables = name.iter().map(|name| table_name(name).to_owned()).zip(file);
         Source {
-            name: file.unwrap_or("own").to_owned(),
-            title: format!("The file {}", file.unwrap_or("of the task")),
+            name: name.as_deref().unwrap_or("own").to_owned(),
+            title: format!("The file {}", name.as_deref().unwrap_or("of the task")),
             citation: "your own".to_owned(),
             licence: "your own".to_owned(),
             locator: format!("beside its task, in `{}`", beside.display()),
@@ -116,7 +117,7 @@ impl Source {
             origin: Origin::None,
             folder: String::new(),
             beside: Some(beside.to_owned()),
-            tables: tables.into_iter().collect(),
+            tables: tables.collect(),
         }
     }
 
@@ -125,8 +126,22 @@ impl Source {
         self.beside.clone().or_else(|| data.map(|data| data.join(&self.folder)))
     }
 
+    /// The files of some of its tables that are not there.
+    pub(crate) fn lacks(&self, tables: &[String], data: Option<&Path>) -> Vec<MissingFile> {
+        let folder = self.place(data);
+        let there =
+            |spec: &TableSpec| folder.as_ref().is_some_and(|folder| !spec.files(folder).is_empty());
+        let wanted = self.tables.iter().filter(|(name, _)| tables.contains(name));
+        let absent = wanted.filter(|(_, spec)| !there(spec));
+        let file = |(_, spec): &(String, TableSpec)| MissingFile {
+            file: self.shown(&spec.shown()),
+            place: spec.locator.as_ref().unwrap_or(&self.locator).clone(),
+        };
+        absent.map(file).collect()
+    }
+
     /// How people are told of one of its files.
-    pub(crate) fn shown(&self, pattern: &str) -> String {
+    fn shown(&self, pattern: &str) -> String {
         match &self.beside {
             Some(beside) => beside.join(pattern).display().to_string(),
             None => format!("{}/{pattern}", self.folder),

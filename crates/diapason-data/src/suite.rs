@@ -12,6 +12,19 @@ use std::path::Path;
 /// `(path below suite/, text)` of every embedded file, in the order of their paths.
 const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/suite.rs"));
 
+/// What every task does otherwise than in the reference suite. Each task's own differences are in
+/// [`Task::differs`].
+pub const DIFFERS_EVERYWHERE: &[&str] = &[
+    "a description comes with probability 0.8 in training and always in evaluation, as meant; an argument that is ignored makes it 0.6 in the reference, and 0.4 for normal",
+    "every draw has a stream named by seed, task and unit; the reference seeds one generator for all, so that lengths, wordings and whole sequences repeat",
+    "sequences that are too long are cut between draws and go on; the reference throws their rest away, in the middle of an output",
+    "JSON keeps the letters of every script, and what is missing is null",
+    "text of the data never becomes a special token",
+    "options of alignment tasks are scored with the end of the output, so that no option takes the mass of longer ones",
+    "coverage tasks draw from the whole distribution, with a seed; the reference leaves top-k at whatever a model or library has",
+    "intervals resample whole units: draws of one person, orders of one chunk and questions on one item are not taken for independent",
+];
+
 /// A set of tasks with their sources.
 #[derive(Clone, Debug)]
 pub struct Suite {
@@ -33,6 +46,8 @@ pub enum Status {
         /// How many episodes the default settings give; another seed may give slightly others.
         /// None where a sample of the files has too few rows.
         episodes: usize,
+        /// Files of the parts that are left out.
+        missing: Vec<MissingFile>,
     },
     /// Files are missing.
     Missing {
@@ -147,8 +162,21 @@ impl Suite {
                 mistakes.push((stem(path).to_owned(), mistake));
                 continue;
             }
-            let known = |own: &Source| suite.sources.iter().any(|source| source.name == own.name);
-            suite.sources.extend(own.filter(|own| !known(own)));
+            let known = |own: &Source| suite.sources.iter().find(|known| known.name == own.name);
+            match own.as_ref().map(known) {
+                Some(Some(known)) if own.as_ref().is_some_and(|own| own.tables != known.tables) => {
+                    let mistake = DataError::Suite {
+                        file: path.clone(),
+                        line: 1,
+                        problem: format!("another task describes `{}` otherwise", task.source),
+                        hint: "say the same of it in both, or put it into sources/".to_owned(),
+                    };
+                    mistakes.push((stem(path).to_owned(), mistake));
+                    continue;
+                }
+                Some(None) => suite.sources.extend(own),
+                _ => {}
+            }
             suite.tasks.push(task);
         }
         suite.tasks.sort_by(|one, other| one.name.cmp(&other.name));
@@ -201,12 +229,13 @@ impl Suite {
     pub fn check(&self, task: &Task, data: Option<&Path>) -> Status {
         // A process makes as many as its task says; the ideal observer makes that slow to try.
         if let Content::Process { episodes, .. } = &task.content {
-            return Status::Ready { episodes: *episodes };
+            return Status::Ready { episodes: *episodes, missing: Vec::new() };
         }
+        let missing = self.left_out(task, data);
         match self.build(task, data, &BuildSettings::default(), &Streams::new(0)) {
-            Ok(episodes) => Status::Ready { episodes: episodes.len() },
+            Ok(episodes) => Status::Ready { episodes: episodes.len(), missing },
             // A few rows of a table are files all the same.
-            Err(DataError::NoEpisodes { .. }) => Status::Ready { episodes: 0 },
+            Err(DataError::NoEpisodes { .. }) => Status::Ready { episodes: 0, missing },
             Err(DataError::Missing { missing, .. }) => Status::Missing { missing },
             Err(other) => Status::Broken { error: other.to_string() },
         }
@@ -267,25 +296,35 @@ impl Suite {
         Ok(episodes)
     }
 
-    fn missing(&self, task: &Task, data: Option<&Path>) -> Vec<MissingFile> {
-        let (Content::Tables { tables, .. }
-        | Content::Cover { tables, .. }
-        | Content::Prompts { tables, .. }) = &task.content
-        else {
-            return Vec::new();
-        };
-        let source = self.source(task);
-        let folder = source.place(data);
-        let mut missing = Vec::new();
-        for (_, spec) in source.tables.iter().filter(|(name, _)| tables.contains(name)) {
-            let there = folder.as_ref().is_some_and(|folder| !spec.files(folder).is_empty());
-            if !there {
-                let pattern = spec.path.patterns().first().map_or("", String::as_str);
-                let place = spec.locator.as_ref().unwrap_or(&source.locator);
-                missing.push(MissingFile { file: source.shown(pattern), place: place.clone() });
+    /// Files of the parts that a build leaves out, because the data folder lacks them.
+    pub fn left_out(&self, task: &Task, data: Option<&Path>) -> Vec<MissingFile> {
+        let mut files: Vec<MissingFile> = Vec::new();
+        for file in self.lacking(task, data).into_iter().flatten() {
+            if !files.contains(&file) {
+                files.push(file);
             }
         }
-        missing
+        files
+    }
+
+    /// Why a task cannot be built: the files that all of its parts lack some of.
+    fn missing(&self, task: &Task, data: Option<&Path>) -> Vec<MissingFile> {
+        let whole = self.lacking(task, data).iter().any(Vec::is_empty);
+        if whole { Vec::new() } else { self.left_out(task, data) }
+    }
+
+    /// The missing files of each part of a task.
+    fn lacking(&self, task: &Task, data: Option<&Path>) -> Vec<Vec<MissingFile>> {
+        let source = self.source(task);
+        match &task.content {
+            Content::Process { .. } => vec![Vec::new()],
+            Content::Tables { parts } => {
+                parts.iter().map(|part| source.lacks(&part.tables, data)).collect()
+            }
+            Content::Cover { tables, .. } | Content::Prompts { tables, .. } => {
+                vec![source.lacks(tables, data)]
+            }
+        }
     }
 }
 

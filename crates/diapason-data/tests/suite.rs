@@ -1,7 +1,8 @@
 //! A walk over every task of the embedded suite, on made-up rows and on the genuine files.
 
-use diapason_data::{Access, BuildSettings, Family, Split, Status, Suite, Task};
-use diapason_flow::{Episode, Goal, Streams, episode_to_json};
+use diapason_data::{Access, BuildSettings, Family, OutputType, Split, Status, Suite, Task};
+use diapason_flow::{Episode, Goal, Query, Streams, episode_to_json};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,7 @@ fn names_are_unique_and_everything_is_documented() {
     for task in suite.tasks() {
         assert!(task.title.len() > 10, "{} has no title", task.name);
         assert!(!task.licence.is_empty(), "{} has no licence", task.name);
+        assert!(task.output_type.is_some(), "{} does not say what its outputs are", task.name);
         let known = ["domain", "task", "source", "lang", "format", "style", "code_type"];
         for (marker, _) in task.markers.iter() {
             assert!(known.contains(&marker), "{}: the marker {marker}", task.name);
@@ -56,7 +58,9 @@ fn every_task_builds_from_the_fixtures_and_depends_on_the_seed_alone() {
     let suite = suite();
     for task in suite.tasks() {
         let status = suite.check(task, Some(&fixtures()));
-        assert!(matches!(status, Status::Ready { episodes: 1.. }), "{}: {status:?}", task.name);
+        let whole =
+            matches!(&status, Status::Ready { episodes: 1.., missing } if missing.is_empty());
+        assert!(whole, "{}: {status:?}", task.name);
         let episodes = build(&suite, task, &fixtures(), 7);
         assert_eq!(episodes, build(&suite, task, &fixtures(), 7), "{}", task.name);
         check_episodes(task, &episodes);
@@ -76,6 +80,14 @@ fn check_episodes(task: &Task, episodes: &[Episode]) {
             Family::Steer => {
                 let least = if task.access == Access::Synthetic { 1 } else { 2 };
                 assert!(episode.turns.len() >= least, "{}", task.name);
+                for turn in &episode.turns {
+                    let output = &turn.output;
+                    assert!(
+                        is_of_type(task.output_type_of(episode), output),
+                        "{}: {output}",
+                        task.name
+                    );
+                }
             }
             Family::Align => assert!(matches!(goal, Some(Goal::Choices { .. })), "{}", task.name),
             Family::Cover => assert!(matches!(goal, Some(Goal::Valid(_))), "{}", task.name),
@@ -84,6 +96,17 @@ fn check_episodes(task: &Task, episodes: &[Episode]) {
             assert!(!leaks(text), "{}: {text}", task.name);
             assert!(!text.contains("\r\n"), "{}: {text:?}", task.name);
         }
+    }
+}
+
+/// Whether an output is what its task says of it.
+fn is_of_type(stated: Option<OutputType>, output: &str) -> bool {
+    match stated {
+        Some(OutputType::Numeric) => output.trim_end_matches('%').parse::<f64>().is_ok(),
+        Some(OutputType::Json) => serde_json::from_str::<serde_json::Value>(output).is_ok(),
+        Some(OutputType::Categorical) => output.chars().count() <= 40 && !output.contains('\n'),
+        Some(OutputType::FreeText) => true,
+        None => false,
     }
 }
 
@@ -115,7 +138,7 @@ fn fixture_tasks_have_three_wordings_that_all_occur() {
 /// The tasks that have rows in none of some folders.
 fn without_rows(suite: &Suite, folders: &[PathBuf]) -> Vec<String> {
     let has_rows = |task: &Task, folder: &PathBuf| {
-        matches!(suite.check(task, Some(folder)), Status::Ready { episodes: 1.. })
+        matches!(suite.check(task, Some(folder)), Status::Ready { episodes: 1.., .. })
     };
     let tasks = suite.tasks().iter().filter(|task| task.access != Access::Synthetic);
     let lacks = |task: &&Task| !folders.iter().any(|folder| has_rows(task, folder));
@@ -176,7 +199,29 @@ fn the_listing_has_the_fields_that_scripts_rely_on() {
     assert!(suite.matching("align/*").unwrap().iter().all(|task| task.split == Split::Test));
 }
 
-/// What tests/golden/data/counts.py counts with pandas: (task, episodes, units, turns).
+/// A checksum of everything that some episodes say, in no order: what is given and what follows.
+fn digest<'a>(episodes: impl Iterator<Item = &'a Episode>) -> String {
+    let asked = |query: &Query| {
+        let Goal::Choices { options, probs } = &query.goal else { return None };
+        let shares = options.iter().zip(probs);
+        let shares: Vec<String> =
+            shares.map(|(option, share)| format!("{option} {share:.6}")).collect();
+        Some(serde_json::json!([query.input, shares.join(", ")]).to_string())
+    };
+    let mut pairs = BTreeSet::new();
+    for episode in episodes {
+        let turns = episode.turns.iter();
+        pairs.extend(turns.map(|turn| serde_json::json!([turn.input, turn.output]).to_string()));
+        pairs.extend(episode.query.as_ref().and_then(asked));
+    }
+    let lines: Vec<String> = pairs.into_iter().collect();
+    let bytes = Sha256::digest(lines.join("\n"));
+    let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.concat()
+}
+
+/// What tests/golden/data/counts.py finds with pandas: numbers of episodes, units and turns, and
+/// checksums of the texts of all episodes and of the first unit by name.
 const GENUINE: &str = include_str!("../../../tests/golden/data/counts.json");
 
 #[test]
@@ -187,7 +232,7 @@ fn genuine_files_give_the_counts_of_an_independent_reader() {
     for task in suite.tasks().iter().filter(|task| task.access != Access::Synthetic) {
         // A sample of a few rows may hold no person with two of them.
         let status = suite.check(task, Some(&data));
-        if !matches!(status, Status::Ready { episodes: 1.. }) {
+        if !matches!(status, Status::Ready { episodes: 1.., .. }) {
             continue;
         }
         let episodes = build(&suite, task, &data, 1);
@@ -195,8 +240,12 @@ fn genuine_files_give_the_counts_of_an_independent_reader() {
         let Some(counts) = golden.get(&task.name) else { continue };
         let units: HashSet<_> = episodes.iter().map(|episode| &episode.unit).collect();
         let turns: usize = episodes.iter().map(|episode| episode.turns.len()).sum();
-        let found =
-            serde_json::json!({"episodes": episodes.len(), "units": units.len(), "turns": turns});
+        let first = units.iter().min().unwrap();
+        let of_first = episodes.iter().filter(|episode| episode.unit == **first);
+        let found = serde_json::json!({
+            "episodes": episodes.len(), "units": units.len(), "turns": turns,
+            "content": digest(episodes.iter()), "first": digest(of_first),
+        });
         for (key, count) in counts.as_object().unwrap() {
             assert_eq!(&found[key], count, "{}: {key}", task.name);
         }

@@ -52,6 +52,16 @@ pub fn markers_right<'a>(
     })
 }
 
+/// Whose score is higher, unit by unit: 1 for `ours`, 1/2 for equal ones, 0; on shared units.
+pub fn wins(ours: &Units, theirs: &Units) -> Units {
+    let won = |(unit, tally): (&String, &Tally)| {
+        let (one, other) = (tally.mean()?, theirs.get(unit)?.mean()?);
+        let sum = if one == other { 0.5 } else { f64::from(u8::from(one > other)) };
+        Some((unit.clone(), Tally { sum, count: 1.0 }))
+    };
+    ours.iter().filter_map(won).collect()
+}
+
 /// What a gain in one group of units is beyond the gain in another.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct GainGap {
@@ -151,6 +161,12 @@ mod tests {
     fn units(values: &[f64]) -> Units {
         let tally = |value| Tally { sum: value, count: 1.0 };
         values.iter().enumerate().map(|(unit, value)| (unit.to_string(), tally(*value))).collect()
+    }
+
+    #[test]
+    fn wins_are_of_shared_units_and_ties_count_half() {
+        let found = wins(&units(&[1.0, 0.5, 0.0, 9.0]), &units(&[0.5, 0.5, 0.5]));
+        assert_eq!(found, units(&[1.0, 0.5, 0.0]));
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub use error::EvalError;
 pub use estimate::{estimate, results};
 pub use judge::{Classes, Judge, judge};
 pub use levers::{
-    GainGap, LEAST_WORDS, LengthOutcome, every_line, gain_gap, length, markers_right,
+    GainGap, LEAST_WORDS, LengthOutcome, every_line, gain_gap, length, markers_right, wins,
 };
 pub use measure::{CurveUnits, Measurements, Tally, TaskMeasurements, Units};
 pub use metrics::{Better, METRICS, Metric, metric};

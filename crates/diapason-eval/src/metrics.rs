@@ -216,7 +216,7 @@ pub const METRICS: &[Metric] = &[
         "loss_nats",
         "Loss, nats",
         Lower,
-        "−ln p of a true answer and its terminator given the prompt; where the model writes a list first, p is the mean over four lists that it draws, which bounds the answer's own loss from above; `true_list`: given the true list.",
+        "−ln p of a true answer and its terminator given the prompt; where the model writes a list first, p is summed over the lists that agree with the answer, in every quality bucket, which bounds the answer's own loss from above; `true_list`: given the true list.",
     )),
     share((
         "levers",
@@ -234,10 +234,17 @@ pub const METRICS: &[Metric] = &[
     )),
     share((
         "levers",
+        "score",
+        "Score",
+        Higher,
+        "Share of an answer's lines that are sentences of the language asked for, about the domain, with their words in order; with the quality lever set, that of bucket 1.",
+    )),
+    share((
+        "levers",
         "win_rate",
         "Win rate",
         Higher,
-        "Share of comparisons won, ties counted half.",
+        "Share of comparisons won, ties counted half; in a recipe, of scores against those of its rival on the same requests.",
     )),
     share((
         "capability",

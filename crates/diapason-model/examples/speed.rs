@@ -1,11 +1,11 @@
 //! Speed of products, of training steps and of decoding on this machine, in one run:
-//! `cargo run --release --example speed [threads] [small|large]`.
+//! `cargo run --release --example speed [threads] [small|large|products] [bf16]`.
 #![expect(clippy::print_stdout, reason = "a report for people")]
 
 use diapason_flow::Pack;
 use diapason_model::{
-    AdamW, AdamWSettings, Arch, Cache, Device, Feed, Layout, Model, MomentPrecision, Variant, Want,
-    Workspace, global_norm,
+    AdamW, AdamWSettings, Arch, Cache, Device, Feed, Layout, Model, MomentPrecision,
+    ProductPrecision, Variant, Want, Workspace, global_norm, product_gflops,
 };
 use std::time::Instant;
 
@@ -46,14 +46,28 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let threads = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(0);
     let which = arguments.next().unwrap_or_default();
-    let device = Device::cpu(threads);
-    println!("{} threads", device.threads());
+    let bf16 = arguments.next().is_some_and(|precision| precision == "bf16");
+    let precision = if bf16 { ProductPrecision::Bf16 } else { ProductPrecision::F32 };
+    let device = Device::cpu(threads).with_products(precision);
+    println!("{} threads, {precision:?}", device.threads());
+    if which == "products" {
+        return products(&device);
+    }
     if which != "large" {
         train(&device, &small(), 51, 80, 20);
         decode(&device, &small());
     }
     if which != "small" {
         train(&device, &large(), 4, 512, 3);
+    }
+}
+
+/// Rates in both precisions by turns: forward, towards the input, towards the weights.
+fn products(device: &Device) {
+    for (m, n, k) in [(2048, 3072, 576), (2048, 576, 3072), (3072, 576, 2048), (1, 1536, 576)] {
+        let rates = [ProductPrecision::F32, ProductPrecision::Bf16]
+            .map(|precision| product_gflops(&device.with_products(precision), (m, n, k)));
+        println!("{m} x {n} x {k}: f32 {:.1}, bf16 {:.1} GFLOP/s", rates[0], rates[1]);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where tensors are computed: today a CPU with a pool of threads of its own.
 
-use crate::kernels::Level;
+use crate::ProductPrecision;
+use crate::kernels::{Level, Way};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 #[derive(Clone)]
 pub struct Device {
     inner: Arc<Inner>,
+    products: ProductPrecision,
 }
 
 struct Inner {
@@ -55,7 +57,25 @@ impl Device {
             .build()
             .expect("the system can start the threads of a pool");
         let scratch = (0..pool.current_num_threads()).map(|_| Mutex::default()).collect();
-        Device { inner: Arc::new(Inner { pool, scratch, shared: Mutex::default(), level }) }
+        let inner = Inner { pool, scratch, shared: Mutex::default(), level };
+        Device { inner: Arc::new(inner), products: ProductPrecision::F32 }
+    }
+
+    /// The same threads and memory, with another precision of the decoder's matrix products. It is
+    /// f32 unless said otherwise.
+    pub fn with_products(&self, precision: ProductPrecision) -> Self {
+        Device { products: precision, ..self.clone() }
+    }
+
+    /// The precision of matrix products.
+    pub fn products(&self) -> ProductPrecision {
+        self.products
+    }
+
+    /// Whether the processor itself multiplies pairs of bfloat16 (AVX-512 BF16): where it does not,
+    /// products of that precision have their results, not their speed.
+    pub fn multiplies_bf16(&self) -> bool {
+        self.inner.level.multiplies_pairs()
     }
 
     /// Number of threads.
@@ -65,6 +85,11 @@ impl Device {
 
     pub(crate) fn level(&self) -> Level {
         self.inner.level
+    }
+
+    /// How matrix products are computed.
+    pub(crate) fn way(&self) -> Way {
+        Way::new(self.inner.level, self.products)
     }
 
     /// Runs a longer computation on a thread of the pool, so that [`Device::each`] inside it need

@@ -36,6 +36,7 @@ pub use config::{FAMILIES, Family, SpecialIds};
 pub use device::Device;
 pub use error::ModelError;
 pub use extend::{Feed, Want};
+pub use kernels::ProductPrecision;
 pub use layout::{LayerLayout, Layout, TensorSpec};
 pub use learning::Learning;
 pub use lora::{Adapter, LoraSettings};

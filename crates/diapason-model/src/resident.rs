@@ -4,7 +4,7 @@
 //! few rows run, as in decoding. A copy made once saves that. The bits are the same.
 
 use crate::forward::matrix;
-use crate::kernels::{Packed, packed_len};
+use crate::kernels::{Packed, Way, packed_len};
 use crate::{Device, Model};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,6 +13,8 @@ use std::ops::Range;
 pub(crate) struct Resident {
     /// Where the weights lie that were copied.
     weights: *const f32,
+    /// How they lie, and so how products with them are computed.
+    way: Way,
     /// By the place of each matrix in the weights.
     copies: BTreeMap<usize, Copied>,
 }
@@ -28,21 +30,22 @@ struct Copied {
 
 impl Resident {
     /// Copies of the matrices in the order of the layers, then of the head, as long as they fit in
-    /// `budget_bytes` together.
+    /// `budget_bytes` together, in the precision of the device's products.
     pub(crate) fn of(model: &Model, device: &Device, budget_bytes: usize) -> Self {
         let mut copies = BTreeMap::new();
-        let mut left = budget_bytes / size_of::<f32>();
+        let (mut left, way) = (budget_bytes / size_of::<f32>(), device.way());
         for (range, (rows, columns)) in matrices(model) {
-            let Some(rest) = left.checked_sub(packed_len(columns, rows)) else { break };
+            let words = packed_len(way.words(columns), rows);
+            let Some(rest) = left.checked_sub(words) else { break };
             // A model that lacks weights is refused when it is asked.
             let Some(values) = model.weights.get(range.clone()) else { break };
             left = rest;
-            let mut data = vec![0.0; packed_len(columns, rows)];
+            let mut data = vec![0.0; words];
             let view = matrix(values, rows, columns).transposed();
             device.install(|| Packed::on(device, view, &mut data));
             copies.insert(range.start, Copied { data, shape: (columns, rows) });
         }
-        Resident { weights: model.weights.as_ptr(), copies }
+        Resident { weights: model.weights.as_ptr(), way, copies }
     }
 
     /// Whether the copies are of this model's weights.
@@ -53,7 +56,7 @@ impl Resident {
     /// The copy of a matrix, if there is one.
     pub(crate) fn get(&self, range: &Range<usize>) -> Option<Packed<'_>> {
         let Copied { data, shape } = self.copies.get(&range.start)?;
-        Some(Packed::kept(data, *shape))
+        Some(Packed::kept(self.way, data, *shape))
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -4,7 +4,7 @@ mod files;
 
 use diapason_flow::Pack;
 use diapason_model::{
-    Cache, Device, Feed, Model, RopeScaling, SpecialIds, Variant, Want, Workspace,
+    Cache, Device, Feed, Model, ProductPrecision, RopeScaling, SpecialIds, Variant, Want, Workspace,
 };
 use files::{floats, folder, largest_difference, norm, pack, read};
 use safetensors::SafeTensors;
@@ -21,13 +21,17 @@ fn expected(name: &str) -> Vec<u8> {
 }
 
 /// Logits of all tokens of a pack, `[N, V]`.
-fn logits(model: &Model, pack: &Pack) -> Vec<f32> {
+fn logits(model: &Model, device: &Device, pack: &Pack) -> Vec<f32> {
     let mut workspace = Workspace::forward_only(&model.arch, pack.len());
     let rows: Vec<usize> = (0..pack.len()).collect();
     let mut logits = Vec::new();
     let mut each = |_: usize, row: &[f32]| logits.extend_from_slice(row);
-    model.logits(&Device::cpu(2), pack, &rows, &mut workspace, &mut each).expect("the pack fits");
+    model.logits(device, pack, &rows, &mut workspace, &mut each).expect("the pack fits");
     logits
+}
+
+fn bf16(threads: usize) -> Device {
+    Device::cpu(threads).with_products(ProductPrecision::Bf16)
 }
 
 #[test]
@@ -56,7 +60,8 @@ fn logits_loss_and_every_gradient_are_those_of_transformers() {
         let (model, pack) = (Model::load(&family(name)).unwrap(), pack(&file));
         let expected = floats(&file, "logits");
         let largest = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-        let difference = largest_difference(&logits(&model, &pack), &expected) / largest;
+        let difference =
+            largest_difference(&logits(&model, &Device::cpu(2), &pack), &expected) / largest;
         assert!(difference < 1e-5, "{name}: logits differ by {difference:e} of {largest}");
 
         let mut workspace = Workspace::new(&model.arch, pack.len());
@@ -115,5 +120,74 @@ fn what_is_saved_loads_to_the_same_shape_and_bits() {
         assert_eq!(again.arch, model.arch, "{name}");
         assert_eq!(again.weights, model.weights, "{name}");
         assert_eq!(SpecialIds::load(dir.path()).unwrap(), ids);
+    }
+}
+
+fn relative(found: &[f32], exact: &[f32]) -> f64 {
+    norm(found.iter().zip(exact).map(|(a, b)| a - b)) / norm(exact.iter().copied())
+}
+
+#[test]
+fn bf16_errs_less_than_autocast_does_and_not_by_nothing() {
+    let theirs: serde_json::Value = serde_json::from_slice(&read("families/bf16.json")).unwrap();
+    for name in NAMES {
+        let bytes = expected(name);
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let (model, pack) = (Model::load(&family(name)).unwrap(), pack(&file));
+        let bound = |what: &str| theirs[name][what].as_f64().expect("a measured error");
+        let found = logits(&model, &bf16(2), &pack);
+        let error = relative(&found, &floats(&file, "logits"));
+        println!("{name}: logits {error:.2e}, autocast {:.2e}", bound("logits"));
+        assert!(error > 1e-4 && error <= bound("logits"), "{name}: logits err by {error:e}");
+
+        let mut workspace = Workspace::new(&model.arch, pack.len());
+        let mut gradients = vec![0.0; model.layout.len];
+        let scale = (1.0 / pack.learned()) as f32;
+        model.loss_and_gradients(&bf16(2), &pack, scale, &mut workspace, &mut gradients).unwrap();
+        let tensors = &model.layout.tensors;
+        let exact = tensors.iter().flat_map(|spec| floats(&file, &format!("grad.{}", spec.name)));
+        let found = tensors.iter().flat_map(|spec| gradients[spec.range.clone()].to_vec());
+        let (found, exact) = (found.collect::<Vec<_>>(), exact.collect::<Vec<_>>());
+        let error = relative(&found, &exact);
+        println!("{name}: gradient {error:.2e}, autocast {:.2e}", bound("gradient"));
+        assert!(error > 1e-4 && error <= bound("gradient"), "{name}: gradient errs by {error:e}");
+    }
+}
+
+#[test]
+fn in_bf16_a_sequence_has_the_same_bits_alone_packed_or_read_through_a_cache_and_copies() {
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    for name in NAMES {
+        let model = Model::load(&family(name)).unwrap();
+        let vocabulary = model.arch.vocabulary as u32;
+        let sequences: Vec<Vec<u32>> = [9, 23, 14]
+            .map(|len| (0..len).map(|at| (at * at + len) % vocabulary).collect())
+            .to_vec();
+        let mut together = Pack::new();
+        sequences.iter().for_each(|ids| together.push_weighted(ids, |_| 1.0));
+        let packed = logits(&model, &bf16(1), &together);
+        for threads in [2, 3] {
+            let again = logits(&model, &bf16(threads), &together);
+            assert_eq!(bits(&packed), bits(&again), "{name}: {threads} threads");
+        }
+        let device = bf16(2);
+        let mut resident = Workspace::resident(&model, &device, 4, usize::MAX);
+        assert!(2 * resident.packed_bytes() < 5 * model.weights.len() * size_of::<f32>());
+        let mut cache = Cache::new(&model.arch, together.len());
+        for (ids, segment) in sequences.iter().zip(together.segments()) {
+            let of = segment.start * model.arch.vocabulary..segment.end * model.arch.vocabulary;
+            let mut alone = Pack::new();
+            alone.push_weighted(ids, |_| 1.0);
+            let alone = logits(&model, &device, &alone);
+            assert_eq!(bits(&alone), bits(&packed[of]), "{name}: alone and packed");
+            let node = cache.branch(None).unwrap();
+            let mut read = Vec::new();
+            for ids in ids.chunks(4) {
+                let feed = [Feed { node, ids, want: Want::All, adapter: None }];
+                let mut each = |_: usize, _: usize, row: &[f32]| read.extend_from_slice(row);
+                model.extend(&device, &mut cache, &feed, &mut resident, &mut each).unwrap();
+            }
+            assert_eq!(bits(&alone), bits(&read), "{name}: alone and through a cache");
+        }
     }
 }

@@ -32,6 +32,7 @@ pub fn train(
     observer: &mut dyn FnMut(&Event) -> Control,
 ) -> Result<Outcome, TrainError> {
     settings.validate()?;
+    let device = &device.with_products(settings.precision);
     if sequences.is_empty() {
         return Err(TrainError::NoSequences);
     }

@@ -1,9 +1,11 @@
-"""Counts, with pandas and nothing of ours, what tasks must give on the genuine files.
+"""Finds, with pandas and nothing of ours, what tasks must give on the genuine files: counts, and for
+some tasks checksums of all their texts (content) and of those of the first unit by name (first).
 
     python counts.py DATA_FOLDER > counts.json
 """
 
 import ast
+import hashlib
 import io
 import json
 import re
@@ -16,9 +18,28 @@ import pandas as pd
 DATA = Path(sys.argv[1])
 
 
+def clean(text):
+    return text.strip().replace("\r\n", "\n")
+
+
+def digest(pairs):
+    """Of what is given and what follows, in no order."""
+    lines = {json.dumps(list(pair), ensure_ascii=False, separators=(",", ":")) for pair in pairs}
+    text = "\n".join(sorted(lines, key=lambda line: line.encode()))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def texts(units):
+    """Checksums for a dictionary of (given, output) pairs by unit."""
+    everything = [pair for pairs in units.values() for pair in pairs]
+    first = min(units, key=lambda unit: unit.encode())
+    return {"content": digest(everything), "first": digest(units[first])}
+
+
 def polis_vote():
     """Last vote of each of the 500 lowest voters on each accepted statement of four words."""
     units = turns = 0
+    said = {}
     for folder in sorted(path for path in (DATA / "polis").iterdir() if (path / "votes.csv").exists()):
         comments = pd.read_csv(folder / "comments.csv", keep_default_na=False)
         text = comments["comment-body"]
@@ -33,12 +54,17 @@ def polis_vote():
         counts = counts[counts >= 4]
         units += len(counts)
         turns += int(counts.sum())
-    return {"episodes": units, "units": units, "turns": turns}
+        bodies = dict(zip(comments["comment-id"], text))
+        for vote in last[last["comment-id"].isin(kept) & last["voter-id"].isin(counts.index)].itertuples():
+            _, index, _, _, comment, voter, value = vote
+            pair = (clean(bodies[comment]), {1: "Agree", 0: "Pass", -1: "Disagree"}[value])
+            said.setdefault(f"{folder.name} {voter}", []).append(pair)
+    return {"episodes": units, "units": units, "turns": turns} | texts(said)
 
 
 def popquorn_individual():
     """The first 100 annotators of each part, those with six rows or more."""
-    counts = []
+    counts, said = [], {}
     for part, column in [("offensiveness", "text"), ("email_rewriting", "original email")]:
         table = pd.read_csv(DATA / "popquorn/dataset" / part / "raw_data.csv")
         table = table[table["user_id"].notna()]
@@ -47,8 +73,13 @@ def popquorn_individual():
             table = table[table[name].fillna("").str.strip() != ""]
         sizes = table.groupby("user_id", sort=False).size()[:100]
         counts.append(sizes[sizes >= 6])
+        for _, row in table[table["user_id"].isin(counts[-1].index)].iterrows():
+            output = row["revised email"] if part == "email_rewriting" else str(int(row["offensiveness"]))
+            unit = f"{'email' if part == 'email_rewriting' else part}/annotator {int(row['user_id'])}"
+            said.setdefault(unit, []).append((clean(row[column]), clean(output)))
     units = sum(len(part) for part in counts)
-    return {"episodes": units, "units": units, "turns": int(sum(part.sum() for part in counts))}
+    turns = int(sum(part.sum() for part in counts))
+    return {"episodes": units, "units": units, "turns": turns} | texts(said)
 
 
 def lewidi():
@@ -56,21 +87,40 @@ def lewidi():
     answers = items["annotations"].map(list).explode()
     sizes = answers.value_counts()
     chunks = sum(-(-size // 20) for size in sizes)
-    return {"episodes": chunks, "units": len(sizes), "turns": int(sizes.sum())}
+    said = {}
+    for _, item in items.iterrows():
+        given = {"question 1": clean(item["text"]["Question1"]), "question 2": clean(item["text"]["Question2"])}
+        for person, answer in item["annotations"].items():
+            said.setdefault(person, []).append((json.dumps(given, ensure_ascii=False), str(int(answer))))
+    counts = {"episodes": chunks, "units": len(sizes), "turns": int(sizes.sum())}
+    return counts, counts | texts(said)
 
 
 def chemistry_esol():
-    table = pd.read_csv(DATA / "chemistry/esol_iupac.csv")
-    rows = int(table["measured log(solubility:mol/L)"].notna().sum())
-    chunks = -(-rows // 15)
-    return {"episodes": 5 * chunks, "units": chunks, "turns": 5 * rows}
+    table = pd.read_csv(DATA / "chemistry/esol_iupac.csv", dtype=str)
+    table = table[table["measured log(solubility:mol/L)"].notna()]
+    chunks = -(-len(table) // 15)
+    said = []
+    for _, row in table.iterrows():
+        given = {name: None if pd.isna(row[name]) else row[name] for name in ["SMILES", "SELFIES", "InChI", "IUPAC"]}
+        said.append((json.dumps(given, ensure_ascii=False), row["measured log(solubility:mol/L)"]))
+    return {"episodes": 5 * chunks, "units": chunks, "turns": 5 * len(table), "content": digest(said)}
 
 
 def nytimes():
     path = DATA / "benchmarking-distributional-alignment/nytimes/NYTIMES_proportions.json"
     books = pd.read_json(path, orient="index")
     groups = books[["Democrat", "Republican", "Male", "Female"]].stack()
-    return {"episodes": int(groups.map(lambda counts: sum(counts.values()) > 0).sum()), "units": len(books)}
+    said = {}
+    answers = ["1: Very unlikely", "2: Somewhat unlikely", "3: Somewhat likely", "4: Very likely"]
+    for (title, _), counts in groups.items():
+        book = books.loc[title]
+        given = ["How likely are you to read this book?", f"Title: {clean(title)}", f"Genre: {clean(book['genre'])}"]
+        given = "\n".join([*given, f"Summary: {clean(book['summary'])}", *answers])
+        shares = [f"{answer[0]} {counts[answer] / sum(counts.values()):.6f}" for answer in answers]
+        said.setdefault(title, []).append((given, ", ".join(shares)))
+    usable = int(groups.map(lambda counts: sum(counts.values()) > 0).sum())
+    return {"episodes": usable, "units": len(books)} | texts(said)
 
 
 def global_oqa():
@@ -120,7 +170,16 @@ def annotators(name):
     items = pd.read_json(DATA / f"lewidi/{name}/{name}_dev.json", orient="index")
     sizes = items["annotations"].map(list).explode().value_counts()
     sizes = sizes[sizes >= 2]
-    return {"episodes": len(sizes), "units": len(sizes), "turns": int(sizes.clip(upper=1000).sum())}
+    counts = {"episodes": len(sizes), "units": len(sizes), "turns": int(sizes.clip(upper=1000).sum())}
+    if name != "CSC":
+        return counts
+    said = {}
+    for _, item in items.iterrows():
+        given = {"context": clean(item["text"]["context"]), "reply": clean(item["text"]["response"])}
+        for person, answer in item["annotations"].items():
+            if person in sizes.index:
+                said.setdefault(person, []).append((json.dumps(given, ensure_ascii=False), answer))
+    return counts | texts(said)
 
 
 def varierr():
@@ -185,7 +244,8 @@ def globaloqa():
 print(json.dumps({
     "polis_vote": polis_vote(),
     "popquorn_individual": popquorn_individual(),
-    "lewidi_par_paraphrase_detection_individual": lewidi(),
+    "lewidi_par_paraphrase_detection_individual": lewidi()[0],
+    "lewidi_par_paraphrase_detection_individual_categorical": lewidi()[1],
     "chemistry_esol": chemistry_esol(),
     "nytimes": nytimes(),
     "global_oqa": global_oqa(),

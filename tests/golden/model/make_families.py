@@ -137,8 +137,8 @@ def expected(model):
         "ids": ids.numpy(),
         "starts": numpy.array(starts, numpy.int64),
         "learn": learn.numpy(),
-        "logits": logits.detach().numpy(),
-        "loss_sum": total.detach().numpy().reshape(1),
+        "logits": logits.detach().float().numpy(),
+        "loss_sum": total.detach().float().numpy().reshape(1),
         **{f"grad.{name}": gradient.numpy() for name, gradient in zip(names, gradients)},
     }
 

@@ -14,7 +14,7 @@ pub(crate) enum AnswersVerb {
     /// Whether every line is in the language asked for (Language Confusion Benchmark)
     #[command(after_help = "Example:\n  diapason answers language answers.jsonl")]
     Language(MeasureArgs),
-    /// Whether answers keep the length asked for, in words
+    /// Whether answers keep the length asked for, in words, sentences or paragraphs
     #[command(after_help = "Example:\n  diapason answers length answers.jsonl")]
     Length(MeasureArgs),
 }

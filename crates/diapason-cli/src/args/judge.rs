@@ -70,6 +70,19 @@ pub(crate) struct JudgeOutArgs {
     pub json: bool,
 }
 
+/// By what prompts are told apart.
+#[derive(Debug, Args)]
+pub(crate) struct ByArgs {
+    /// Win rates also by this marker of the rows, such as `domain`: a column of that name, or what
+    /// stands under `asked` or `markers`
+    #[arg(long, value_name = "MARKER")]
+    pub by: Option<String>,
+    /// Win rates also of the values that were rare in training (under 5 %) beside the others: the
+    /// folder of a model trained with markers, or what `mark stats --json` printed
+    #[arg(long, value_name = "MODEL|STATS", requires = "by")]
+    pub trained: Option<PathBuf>,
+}
+
 /// Arguments of `judge pairs`.
 #[derive(Debug, Args)]
 pub(crate) struct PairsArgs {
@@ -78,6 +91,9 @@ pub(crate) struct PairsArgs {
     pub model: PathBuf,
     /// Answers of its opponent to the same prompts
     pub opponent: PathBuf,
+    /// By what prompts are told apart.
+    #[command(flatten)]
+    pub by: ByArgs,
     /// Who judges.
     #[command(flatten)]
     pub judges: JudgeArgs,
@@ -93,6 +109,9 @@ pub(crate) struct ScoresArgs {
     pub model: PathBuf,
     /// Answers of its opponent to the same prompts: the higher score wins
     pub opponent: Option<PathBuf>,
+    /// By what prompts are told apart; matters to two files.
+    #[command(flatten)]
+    pub by: ByArgs,
     /// Who judges; without a judge every row has a score.
     #[command(flatten)]
     pub judges: JudgeArgs,

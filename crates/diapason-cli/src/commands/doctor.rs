@@ -24,6 +24,7 @@ pub(crate) fn doctor(session: &Session<'_>, args: &DoctorArgs) -> anyhow::Result
             "cpu_features": features,
             "memory_bytes": memory,
             "devices": ["cpu"],
+            "multiplies_bf16": session.device.multiplies_bf16(),
             "tasks": {"ready": ready, "all": tasks},
         });
         return Ok(session.console.data(&serde_json::to_string_pretty(&value)?)?);
@@ -31,10 +32,15 @@ pub(crate) fn doctor(session: &Session<'_>, args: &DoctorArgs) -> anyhow::Result
     let memory = memory.map_or("unknown".to_owned(), |bytes| {
         format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
     });
+    let precisions = if session.device.multiplies_bf16() {
+        "f32, and bf16 by its own instructions"
+    } else {
+        "f32; bf16 has its results, not its speed"
+    };
     let data =
         args.data.as_ref().map_or("no data folder".to_owned(), |path| path.display().to_string());
     session.console.data(&format!(
-        "diapason {} on {}-{}\nthreads   {}\nfeatures  {}\nmemory    {memory}\ndevices   cpu (f32)\n\
+        "diapason {} on {}-{}\nthreads   {}\nfeatures  {}\nmemory    {memory}\ndevices   cpu ({precisions})\n\
          tasks     {ready} of {tasks} can be built ({data})",
         env!("CARGO_PKG_VERSION"),
         std::env::consts::ARCH,

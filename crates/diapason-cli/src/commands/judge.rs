@@ -5,6 +5,7 @@
 //! and its reason, and `answers.jsonl`, the ledger of what was paid for. It resumes.
 
 mod answers;
+mod by;
 mod classes;
 mod pairs;
 mod scores;

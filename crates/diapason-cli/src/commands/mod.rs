@@ -39,7 +39,7 @@ pub(crate) use suite::{lacks_judge, suite, suite_of, unless_missing};
 
 use crate::console::Console;
 use anyhow::Context as _;
-use diapason_model::Device;
+use diapason_model::{Device, ProductPrecision};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -49,15 +49,22 @@ pub(crate) struct Session<'a> {
     pub console: &'a Console,
     /// Where tensors are computed.
     pub device: Device,
+    /// What `--precision` said.
+    precision: Option<ProductPrecision>,
     stop: Arc<AtomicBool>,
 }
 
 impl<'a> Session<'a> {
-    /// A session with a pool of `threads` threads (0: every core) that listens for Ctrl-C.
+    /// A session with a pool of `threads` threads (0: every core) that listens for Ctrl-C, and
+    /// products of the precision said.
     ///
     /// The first Ctrl-C asks the running stage to finish its step and write a checkpoint; the
     /// second ends the process at once.
-    pub(crate) fn new(console: &'a Console, threads: usize) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        console: &'a Console,
+        threads: usize,
+        precision: Option<ProductPrecision>,
+    ) -> anyhow::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
         ctrlc::set_handler(move || {
@@ -66,7 +73,17 @@ impl<'a> Session<'a> {
             }
         })
         .context("cannot listen for Ctrl-C")?;
-        Ok(Session { console, device: Device::cpu(threads), stop })
+        let device = Device::cpu(threads).with_products(precision.unwrap_or_default());
+        Ok(Session { console, device, precision, stop })
+    }
+
+    /// Refuses `--precision` where a recipe says what is computed how: its artifacts keep it.
+    pub(crate) fn leave_precision_to_the_recipe(&self) -> anyhow::Result<()> {
+        let Some(precision) = self.precision.map(ProductPrecision::name) else { return Ok(()) };
+        anyhow::bail!(
+            "a recipe says its precision itself\n\nhint: instead of `--precision`, give `--set \
+             train.precision={precision}`, `--set evaluate.precision={precision}`, or both"
+        )
     }
 
     /// Becomes true when Ctrl-C is pressed; for threads that have no session.

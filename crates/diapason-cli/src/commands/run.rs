@@ -12,6 +12,7 @@ const QUICKSTART: &str = include_str!("../../../../recipes/quickstart.toml");
 
 /// The main job on the embedded recipe.
 pub(crate) fn quickstart(session: &Session<'_>, args: &QuickstartArgs) -> anyhow::Result<()> {
+    session.leave_precision_to_the_recipe()?;
     let started = Instant::now();
     let settings = resolve(Path::new("recipes/quickstart.toml"), QUICKSTART, &args.overrides)?;
     let page = Run::new(session, &settings, &args.out).everything()?;
@@ -21,6 +22,7 @@ pub(crate) fn quickstart(session: &Session<'_>, args: &QuickstartArgs) -> anyhow
 
 /// A recipe from a file.
 pub(crate) fn run(session: &Session<'_>, args: &RunArgs) -> anyhow::Result<()> {
+    session.leave_precision_to_the_recipe()?;
     let settings = resolve_file(&args.recipe, &args.overrides)?;
     let out = out_of(args.out.as_ref(), &settings.name);
     let run = Run::new(session, &settings, &out);
@@ -37,6 +39,7 @@ pub(crate) fn run(session: &Session<'_>, args: &RunArgs) -> anyhow::Result<()> {
 
 /// One model of a recipe.
 pub(crate) fn train(session: &Session<'_>, args: &TrainArgs) -> anyhow::Result<()> {
+    session.leave_precision_to_the_recipe()?;
     let settings = resolve_file(&args.recipe, &args.overrides)?;
     let out = out_of(args.out.as_ref(), &settings.name);
     if args.resume {

@@ -10,7 +10,7 @@ use crate::args::{SuiteSource, SuiteVerb};
 use crate::evaluate::TaskSet;
 use anyhow::bail;
 use diapason_data::audit::AuditSettings;
-use diapason_data::{BuildSettings, DataError, Split, Suite, Task};
+use diapason_data::{BuildSettings, DIFFERS_EVERYWHERE, DataError, Split, Suite, Task};
 use diapason_flow::{Goal, LossPolicy, Markers, Query, Streams};
 use diapason_markers::print_list;
 use diapason_text::{Template, TemplateKind, family, paint};
@@ -85,8 +85,8 @@ fn ls(session: &Session<'_>, source: &SuiteSource, as_json: bool) -> anyhow::Res
             .iter()
             .map(|task| {
                 json!({"name": task.name, "family": task.family, "kind": task.kind,
-                       "split": task.split, "source": task.source, "licence": task.licence,
-                       "access": task.access})
+                       "split": task.split, "output_type": task.output_type,
+                       "source": task.source, "licence": task.licence, "access": task.access})
             })
             .collect();
         return Ok(session.console.data(&serde_json::to_string_pretty(&rows)?)?);
@@ -109,7 +109,10 @@ fn show(session: &Session<'_>, source: &SuiteSource, name: &str, seed: u64) -> a
         suite.build(task, source.data.as_deref(), &BuildSettings::default(), &streams)?;
     let console = session.console;
     console.data(&format!("{}: {}", task.path(), task.title))?;
-    console.data(&format!("source {} ({})", task.source, task.licence))?;
+    let origin = suite.source(task);
+    console.data(&format!("source {} ({}); {}", task.source, task.licence, origin.citation))?;
+    console.data(&format!("lives at {}", origin.locator))?;
+    console.data(&task_facts(task))?;
     if !task.markers.is_empty() {
         console.data(&format!("markers {}", print_list(&task.markers)))?;
     }
@@ -132,6 +135,18 @@ fn show(session: &Session<'_>, source: &SuiteSource, name: &str, seed: u64) -> a
         None => console.data("\nlearned spans are marked")?,
     }
     Ok(())
+}
+
+/// What a task says of itself in one word each.
+fn task_facts(task: &Task) -> String {
+    let word = |value: &Value| value.as_str().map(str::to_owned);
+    let facts = [
+        ("kind", word(&json!(task.kind))),
+        ("split", word(&json!(task.split))),
+        ("outputs", word(&json!(task.output_type))),
+    ];
+    let said = facts.into_iter().filter_map(|(name, fact)| Some(format!("{name} {}", fact?)));
+    said.collect::<Vec<_>>().join(", ")
 }
 
 fn goal(query: &Query) -> String {
@@ -158,21 +173,32 @@ fn diff_reference(
     let suite = suite_of(folder)?;
     let differing = suite.tasks().iter().filter(|task| !task.differs.is_empty());
     if as_json {
-        let rows: Vec<Value> = differing
-            .map(|task| json!({"name": task.name, "family": task.family, "differs": task.differs}))
+        let everywhere = json!({"name": "*", "family": null, "differs": DIFFERS_EVERYWHERE});
+        let rows: Vec<Value> = std::iter::once(everywhere)
+            .chain(differing.map(
+                |task| json!({"name": task.name, "family": task.family, "differs": task.differs}),
+            ))
             .collect();
         return Ok(session.console.data(&serde_json::to_string_pretty(&rows)?)?);
     }
+    let say = |path: &str, lines: &[&str]| -> anyhow::Result<()> {
+        for (place, line) in lines.iter().enumerate() {
+            let name = if place == 0 { path } else { "" };
+            session.console.data(&format!("{name:<52} {line}"))?;
+        }
+        Ok(())
+    };
+    say("every task", DIFFERS_EVERYWHERE)?;
     let (mut tasks, mut lines) = (0, 0);
     for task in differing {
         tasks += 1;
         lines += task.differs.len();
-        for (place, line) in task.differs.iter().enumerate() {
-            let name = if place == 0 { task.path() } else { String::new() };
-            session.console.data(&format!("{name:<52} {line}"))?;
-        }
+        say(&task.path(), &task.differs.iter().map(String::as_str).collect::<Vec<_>>())?;
     }
     let all = suite.tasks().len();
-    session.console.say(&format!("{lines} differences in {tasks} of {all} tasks"));
+    let shared = DIFFERS_EVERYWHERE.len();
+    session.console.say(&format!(
+        "{lines} differences in {tasks} of {all} tasks, and {shared} in all of them"
+    ));
     Ok(())
 }

@@ -93,6 +93,7 @@ impl Work<'_> {
             let mut total = 0;
             let mut failure = None;
             for (task, built) in built {
+                self.left_out(session, task, &built);
                 match said(session, task, built) {
                     Ok(episodes) => total += episodes,
                     Err(error) => failure = failure.or(Some(error)),
@@ -109,6 +110,16 @@ impl Work<'_> {
             }
             Ok(total)
         })
+    }
+
+    /// Notes which files a task was built without.
+    fn left_out(&self, session: &Session<'_>, task: &Task, built: &Built) {
+        let lacking = self.suite.left_out(task, self.data);
+        if built.is_ok() && !lacking.is_empty() {
+            let files: Vec<&str> = lacking.iter().map(|missing| missing.file.as_str()).collect();
+            let files = files.join(", ");
+            session.console.say(&format!("note: `{}` is built without {files}", task.name));
+        }
     }
 
     /// Takes the next task as long as there is one.

@@ -3,7 +3,7 @@
 use super::Session;
 use crate::args::SuiteSource;
 use anyhow::ensure;
-use diapason_data::{Status, Suite};
+use diapason_data::{MissingFile, Status, Suite};
 use serde_json::{Value, json};
 
 /// Tries every task, goes on past broken ones, and fails in the end if there was any.
@@ -37,7 +37,12 @@ pub(super) fn check(
     let count = |wanted: fn(&Status) -> bool| rows.iter().filter(|row| wanted(&row.2)).count();
     let ready = count(|status| matches!(status, Status::Ready { .. }));
     let broken = count(|status| matches!(status, Status::Broken { .. }));
-    session.console.say(&format!("{ready} of {} tasks can be built", rows.len()));
+    let few = count(|status| matches!(status, Status::Ready { episodes: 0, .. }));
+    let few = match few {
+        0 => String::new(),
+        few => format!("; the files of {few} hold too few rows for an episode"),
+    };
+    session.console.say(&format!("{ready} of {} tasks can be built{few}", rows.len()));
     if source.data.is_none() && !as_json {
         session.console.say("hint: `--data DIR` names the folder of raw files");
     }
@@ -47,8 +52,8 @@ pub(super) fn check(
 
 fn row(name: &str, status: &Status) -> Value {
     match status {
-        Status::Ready { episodes } => {
-            json!({"name": name, "status": "ready", "missing": [], "episodes": episodes})
+        Status::Ready { episodes, missing } => {
+            json!({"name": name, "status": "ready", "missing": missing, "episodes": episodes})
         }
         Status::Missing { missing } => {
             json!({"name": name, "status": "missing", "missing": missing, "episodes": 0})
@@ -60,15 +65,22 @@ fn row(name: &str, status: &Status) -> Value {
 
 fn line(path: &str, status: &Status) -> String {
     match status {
-        Status::Ready { episodes } => format!("ready    {path:<52} {episodes} episodes"),
+        Status::Ready { episodes, missing } if missing.is_empty() => {
+            format!("ready    {path:<52} {episodes} episodes")
+        }
+        Status::Ready { episodes, missing } => {
+            format!("ready    {path:<52} {episodes} episodes, without{}", files(missing))
+        }
         Status::Broken { error } => {
             format!("broken   {path}\n           {}", error.replace('\n', "\n           "))
         }
-        Status::Missing { missing } => {
-            let files = missing.iter().map(|file| {
-                format!("\n           {}\n             from {}", file.file, file.place)
-            });
-            format!("missing  {path}{}", files.collect::<String>())
-        }
+        Status::Missing { missing } => format!("missing  {path}{}", files(missing)),
     }
+}
+
+fn files(missing: &[MissingFile]) -> String {
+    let file = |file: &MissingFile| {
+        format!("\n           {}\n             from {}", file.file, file.place)
+    };
+    missing.iter().map(file).collect()
 }

@@ -1,8 +1,9 @@
 //! `diapason suite ls --markdown`: the page `docs/suite.md`, with every task and an example of it.
 
 use anyhow::Context;
-use diapason_data::{BuildSettings, Family, Split, Suite, Task};
+use diapason_data::{BuildSettings, DIFFERS_EVERYWHERE, Family, Suite, Task};
 use diapason_flow::{Check, Episode, Goal, Streams};
+use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -32,15 +33,17 @@ pub(super) fn page(suite: &Suite, data: Option<&Path>) -> anyhow::Result<String>
             suite.tasks().iter().filter(|task| task.family == *family).collect();
         write!(
             page,
-            "\n## {what}\n\n{} tasks.\n\n| task | split | source | what it is | wording | example |\n\
-             |---|---|---|---|---|---|\n",
+            "\n## {what}\n\n{} tasks.\n\n| task | split | kind | outputs | source | what it is | wording | \
+             example |\n|---|---|---|---|---|---|---|---|\n",
             tasks.len()
         )?;
         for task in tasks {
             let [wording, example] = example(suite, task, data)?;
-            let split = if task.split == Split::Train { "train" } else { "test" };
+            let facts = [json!(task.split), json!(task.kind), json!(task.output_type)];
+            let facts: Vec<&str> = facts.iter().map(|fact| fact.as_str().unwrap_or("")).collect();
             let (name, source, title) = (&task.name, &task.source, cell(&task.title));
-            writeln!(page, "| {name} | {split} | {source} | {title} | {wording} | {example} |")?;
+            let facts = facts.join(" | ");
+            writeln!(page, "| {name} | {facts} | {source} | {title} | {wording} | {example} |")?;
         }
     }
     page +=
@@ -50,7 +53,11 @@ pub(super) fn page(suite: &Suite, data: Option<&Path>) -> anyhow::Result<String>
             [&source.title, &source.licence, &source.locator].map(|text| cell(text));
         writeln!(page, "| {} | {title} | {licence} | {place} |", source.name)?;
     }
-    page += "\n## Otherwise than in the reference\n\n";
+    page += "\n## Otherwise than in the reference\n\nEvery task:\n\n";
+    for line in DIFFERS_EVERYWHERE {
+        writeln!(page, "- {line}")?;
+    }
+    page += "\nAnd each by itself:\n\n";
     for task in suite.tasks().iter().filter(|task| !task.differs.is_empty()) {
         writeln!(page, "- **{}**: {}", task.name, task.differs.join("; "))?;
     }
@@ -157,7 +164,7 @@ mod tests {
         assert!(
             page.lines()
                 .filter(|line| line.starts_with("| "))
-                .all(|line| [7, 5].contains(&cells(line)))
+                .all(|line| [9, 5].contains(&cells(line)))
         );
     }
 }

@@ -4,9 +4,9 @@
 //! words and no lever, and *fixed*, with the lever set. A model without markers has the first only.
 
 use super::{Evaluated, Subject, TaskResult};
-use crate::levers::{Open, Written, write_lists};
+use crate::levers::{Open, write_lists};
 use anyhow::bail;
-use diapason_data::marked_world::{Ask as Wish, Probe, WORDS, domains, probe};
+use diapason_data::marked_world::{Ask as Wish, Passage, Probe, WORDS, probe};
 use diapason_eval::{Collector, every_line, length, markers_right};
 use diapason_flow::{
     Answer, Ask, Episode, Goal, LossPolicy, Markers, Query, Request, Sampling, Streams,
@@ -19,9 +19,6 @@ use serde_json::{Value, json};
 /// A domain with a smaller share of the tuning data is rare (the paper's limit).
 const RARE: f64 = 0.05;
 
-/// Lists that a model draws for a request where its answer's probability is wanted.
-const LISTS: usize = 4;
-
 /// Longest answer; the longest true ones have half of this.
 const ANSWER_TOKENS: usize = 96;
 
@@ -30,6 +27,7 @@ pub(crate) const MEASURES: &[(&str, Measure)] = &[
     ("levers/markers", Measure::Markers),
     ("levers/length", Measure::Length),
     ("levers/language", Measure::Language),
+    ("levers/quality", Measure::Quality),
     ("levers/rare_domains", Measure::Domains { rare: true }),
     ("levers/frequent_domains", Measure::Domains { rare: false }),
 ];
@@ -43,7 +41,9 @@ pub(crate) enum Measure {
     Length,
     /// Whether an answer is in a language that is not the request's own.
     Language,
-    /// Loss of true answers about rare or frequent domains.
+    /// How good an answer is by the world's own rule; fixed, in each quality bucket.
+    Quality,
+    /// Loss of true answers about rare or frequent domains, and how good drawn ones are.
     Domains {
         /// Which of the two.
         rare: bool,
@@ -72,7 +72,7 @@ impl Measure {
     /// Requests and true answers that no tuning data holds.
     pub(crate) fn probes(self, count: usize, streams: &Streams) -> Vec<Probe> {
         let wish = match self {
-            Measure::Markers => Wish::Usual,
+            Measure::Markers | Measure::Quality => Wish::Usual,
             Measure::Length => Wish::Limit,
             Measure::Language => Wish::AnotherLanguage,
             Measure::Domains { .. } => Wish::EveryDomain,
@@ -101,7 +101,8 @@ impl Measure {
             Measure::Markers => markers(trial, probes).map(Some),
             Measure::Length => lengths(trial, probes).map(Some),
             Measure::Language => languages(trial, probes).map(Some),
-            Measure::Domains { .. } => losses(trial, probes).map(Some),
+            Measure::Quality => qualities(trial, probes).map(Some),
+            Measure::Domains { .. } => domains_of(trial, probes).map(Some),
         }
     }
 }
@@ -189,13 +190,72 @@ fn languages(trial: &Trial<'_>, probes: &[Probe]) -> anyhow::Result<Evaluated> {
     Ok(finish(collector, rows))
 }
 
-/// Loss of the true answers, and of nothing else. A model that writes lists is given [`LISTS`] of
-/// its own, with the domain set or with nothing, and the answer's probability is the mean over
-/// them; beside it stands the loss given the true list, which tells length and quality.
-fn losses(trial: &Trial<'_>, probes: &[Probe]) -> anyhow::Result<Evaluated> {
-    let own = own_lists(trial, probes)?;
-    let texts = traced(trial.subject, probes, &own)?;
-    let told = trial.subject.trained.is_some() && !trial.fixed;
+/// How good answers are. The figure is that of the best bucket where the lever is set, and the curve
+/// has all four.
+fn qualities(trial: &Trial<'_>, probes: &[Probe]) -> anyhow::Result<Evaluated> {
+    let (mut collector, mut rows) = (Collector::default(), Vec::new());
+    let buckets = if trial.fixed { 1..=4 } else { 0..=0 };
+    for bucket in buckets {
+        let fixed = match bucket {
+            0 => Markers::default(),
+            bucket => one("quality_bucket", bucket.to_string()),
+        };
+        let wanted = probes.iter().map(|probe| Wanted { fixed: fixed.clone(), ..plain(probe) });
+        let answers = answers(trial, wanted.collect())?;
+        for (probe, (text, _)) in probes.iter().zip(&answers) {
+            let (unit, score) = (&probe.episode.unit, probe.score(text, true));
+            if bucket <= 1 {
+                collector.add(trial.task, unit, "score", score)?;
+            }
+            if bucket > 0 {
+                collector.add_at(trial.task, unit, "score", (f64::from(bucket), score))?;
+            }
+            rows.push(scored(probe, &fixed, text, score));
+        }
+    }
+    Ok(finish(collector, rows))
+}
+
+/// A row of answers as `judge` reads them.
+fn scored(probe: &Probe, asked: &Markers, text: &str, score: f64) -> Value {
+    let turn = &probe.episode.turns[0];
+    json!({"id": probe.episode.unit, "prompt": turn.input, "completion": text, "score": score,
+           "asked": asked, "domain": probe.passage.domain.name})
+}
+
+/// Losses of true answers, and scores of drawn ones by what the domain is, said or not.
+fn domains_of(trial: &Trial<'_>, probes: &[Probe]) -> anyhow::Result<Evaluated> {
+    let (mut collector, mut rows) = losses(trial, probes)?;
+    let fixed = |probe: &Probe| {
+        let domain = one("domain", probe.passage.domain.name.clone());
+        if trial.fixed { domain } else { Markers::default() }
+    };
+    let wanted = probes.iter().map(|probe| Wanted { fixed: fixed(probe), ..plain(probe) });
+    let answers = answers(trial, wanted.collect())?;
+    for ((probe, (text, _)), row) in probes.iter().zip(&answers).zip(&mut rows) {
+        let (unit, score) = (&probe.episode.unit, probe.score(text, false));
+        collector.add(trial.task, unit, "score", score)?;
+        collector.add_at(trial.task, unit, "score", (probe.passage.domain.share, score))?;
+        let mut told = scored(probe, &fixed(probe), text, score);
+        told["nats"] = row["nats"].clone();
+        *row = told;
+    }
+    Ok(finish(collector, rows))
+}
+
+/// Loss of the true answers, and of nothing else. Of a model that writes lists first, an answer's
+/// probability is a sum over lists; here over those that agree with the answer, one for each quality
+/// bucket, since an answer tells its language, domain and length but not its grade. All other lists
+/// could only add to it, so the loss is bounded from above. Beside it stands the loss given the true
+/// list, which tells length and quality.
+fn losses(trial: &Trial<'_>, probes: &[Probe]) -> anyhow::Result<(Collector, Vec<Value>)> {
+    let trained = trial.subject.trained.as_ref();
+    let writes = trained.is_some_and(|trained| trained.learn);
+    let lists = |probe: &Probe| -> Vec<Lists> {
+        if writes { agreeing(trial, probe) } else { vec![Lists::default()] }
+    };
+    let lists: Vec<Vec<Lists>> = probes.iter().map(lists).collect();
+    let texts = traced(trial.subject, probes, &lists, writes)?;
     let truth: Vec<Vec<Lists>> = probes
         .iter()
         .map(|probe| {
@@ -203,58 +263,43 @@ fn losses(trial: &Trial<'_>, probes: &[Probe]) -> anyhow::Result<Evaluated> {
             vec![Lists { answer, ..Lists::default() }]
         })
         .collect();
-    let truth = if told { traced(trial.subject, probes, &truth)? } else { Vec::new() };
+    let told = trained.is_some() && !trial.fixed;
+    let truth = if told { traced(trial.subject, probes, &truth, false)? } else { Vec::new() };
     let (mut collector, mut rows) = (Collector::default(), Vec::new());
     for (index, (probe, nats)) in probes.iter().zip(texts).enumerate() {
-        let (unit, domain) = (&probe.episode.unit, &probe.passage.domain.name);
+        let (unit, domain) = (&probe.episode.unit, probe.passage.domain);
         collector.add(trial.task, unit, "loss_nats", nats)?;
         if let Some(nats) = truth.get(index) {
             collector.add(trial.task, unit, "loss_nats/true_list", *nats)?;
         }
-        let share = domains().iter().find(|known| known.name == *domain).map(|known| known.share);
-        if let Some(share) = share {
-            collector.add_at(trial.task, unit, "loss_nats", (share, nats))?;
-        }
-        rows.push(json!({"unit": unit, "domain": domain, "nats": nats}));
+        collector.add_at(trial.task, unit, "loss_nats", (domain.share, nats))?;
+        rows.push(json!({"nats": nats}));
     }
-    Ok(finish(collector, rows))
+    Ok((collector, rows))
 }
 
-/// Lists that the model draws for each probe; without lists, the one empty way to ask.
-fn own_lists(trial: &Trial<'_>, probes: &[Probe]) -> anyhow::Result<Vec<Vec<Lists>>> {
-    let subject = trial.subject;
-    let fixed = |probe: &Probe| {
-        let domain = one("domain", probe.passage.domain.name.clone());
-        if trial.fixed { domain } else { Markers::default() }
-    };
-    let Some(trained) = subject.trained.as_ref().filter(|trained| trained.learn) else {
-        return Ok(probes.iter().map(|_| vec![Lists::default()]).collect());
-    };
-    let mut open = Vec::with_capacity(probes.len() * LISTS);
-    for probe in probes {
-        let wanted = Wanted { fixed: fixed(probe), ..plain(probe) };
-        let prompt = prompt(subject, &wanted)?;
-        for _ in 0..LISTS {
-            let stream = trial.streams.stream("own list", open.len() as u64);
-            open.push(Open { prompt: prompt.clone(), fixed: wanted.fixed.clone(), stream });
-        }
-    }
-    let written = write_lists(subject, trained, open, 1.0)?;
-    let own = |(probe, written): (&Probe, &[Written])| {
-        let prompt = if trial.fixed { print_list(&fixed(probe)) } else { String::new() };
-        let lists = |written: &Written| Lists {
-            prompt: prompt.clone(),
-            answer: print_list(&written.markers),
-        };
-        written.iter().map(lists).collect()
-    };
-    Ok(probes.iter().zip(written.chunks(LISTS)).map(own).collect())
+/// The lists that agree with the true answer, behind a prompt with the domain set or with nothing.
+fn agreeing(trial: &Trial<'_>, probe: &Probe) -> Vec<Lists> {
+    let domain = one("domain", probe.passage.domain.name.clone());
+    let prompt = if trial.fixed { print_list(&domain) } else { String::new() };
+    (1..=4)
+        .map(|bucket| {
+            let passage = Passage { quality: bucket, ..probe.passage };
+            Lists { prompt: prompt.clone(), answer: print_list(&passage.markers()) }
+        })
+        .collect()
 }
 
-/// Nats of each probe's answer behind each of its lists: those of its mean probability.
-fn traced(subject: &Subject, probes: &[Probe], lists: &[Vec<Lists>]) -> anyhow::Result<Vec<f64>> {
+/// Nats of each probe's answer, behind each of its lists or together with it: those of the sum of
+/// the probabilities.
+fn traced(
+    subject: &Subject,
+    probes: &[Probe],
+    lists: &[Vec<Lists>],
+    together: bool,
+) -> anyhow::Result<Vec<f64>> {
     let template = subject.tokenizer.template().clone();
-    let template = template.with_markers(MarkerSides { prompt: false, learn: false });
+    let template = template.with_markers(MarkerSides { prompt: false, learn: together });
     let (mut requests, mut learned) = (Vec::new(), Vec::new());
     for (probe, lists) in probes.iter().zip(lists) {
         for list in lists {
@@ -273,14 +318,13 @@ fn traced(subject: &Subject, probes: &[Probe], lists: &[Vec<Lists>]) -> anyhow::
         nats.push(scored.map(|(score, _)| -f64::from(score.logprob_nats)).sum::<f64>());
     }
     let mut rest = nats.as_slice();
-    let mean = |lists: &Vec<Lists>| {
+    let sum = |lists: &Vec<Lists>| {
         let (own, after) = rest.split_at(lists.len());
         rest = after;
         let least = own.iter().copied().fold(f64::INFINITY, f64::min);
-        let sum: f64 = own.iter().map(|nats| (least - nats).exp()).sum();
-        least - (sum / own.len() as f64).ln()
+        least - own.iter().map(|nats| (least - nats).exp()).sum::<f64>().ln()
     };
-    Ok(lists.iter().map(mean).collect())
+    Ok(lists.iter().map(sum).collect())
 }
 
 fn one(name: &str, value: String) -> Markers {

@@ -8,7 +8,8 @@ use diapason_data::{
     BuildSettings, Kind, Limits, MixSettings, Split, Suite, marked_world, mix, read_episodes,
     write_episodes,
 };
-use diapason_flow::{Artifact, Episode, Fingerprint, Stamp};
+use diapason_flow::{Artifact, Episode, Fingerprint, Markers, Stamp, in_order};
+use diapason_markers::{Annotator, Taxonomy};
 use rand::seq::SliceRandom as _;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -55,6 +56,7 @@ impl Run<'_> {
             Some(file) => self.of_file(file, guard.as_mut())?,
             None => self.of_tasks(guard.as_mut())?,
         };
+        let (train, held_out) = (self.annotated(train)?, self.annotated(held_out)?);
         if let Some(guard) = guard {
             artifact.write_json("overlaps.json", &guard.overlaps())?;
             self.say(&format!("episodes: {guard}"));
@@ -70,6 +72,26 @@ impl Run<'_> {
         self.say(&format!("episodes: {} to train on, {} held out", train.len(), held_out.len()));
         let seconds = Some(started.elapsed().as_secs_f64());
         Ok(Episodes { made: Made { name, path, stamp, seconds }, train, held_out })
+    }
+
+    /// Puts the measured markers of the settings on outputs that do not say them.
+    pub(super) fn annotated(&self, episodes: Vec<Episode>) -> anyhow::Result<Vec<Episode>> {
+        let names = &self.settings.data.annotate;
+        if names.is_empty() {
+            return Ok(episodes);
+        }
+        let annotator = Annotator::new(Taxonomy::built_in());
+        let measure = |mut episode: Episode| -> anyhow::Result<Episode> {
+            for turn in &mut episode.turns {
+                let nothing = Markers::default();
+                let found = annotator.annotate(turn.input.as_deref(), &turn.output, &nothing)?;
+                for (name, value) in found.0.into_iter().filter(|(name, _)| names.contains(name)) {
+                    turn.markers.0.entry(name).or_insert(value);
+                }
+            }
+            Ok(episode)
+        };
+        in_order(episodes, self.session.device.threads(), measure).into_iter().collect()
     }
 
     /// What keeps the tasks that are measured on out of training, where the recipe wants it.

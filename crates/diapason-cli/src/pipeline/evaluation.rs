@@ -93,7 +93,8 @@ impl Run<'_> {
         let stage = format!("evaluations/{name}");
         let (artifact, complete) = Artifact::open(&self.out.join(&stage), stamp)?;
         let kind = template_kind(template)?;
-        let subject = Subject::load(&name, &model.path, None, Some(kind), &self.session.device)?;
+        let device = self.session.device.with_products(self.settings.evaluate.precision);
+        let subject = Subject::load(&name, &model.path, None, Some(kind), &device)?;
         let mut results = BTreeMap::new();
         for (index, task) in tasks.iter().enumerate() {
             self.stopped(&stage)?;
@@ -168,6 +169,7 @@ impl Run<'_> {
                         continue;
                     };
                     set.episodes.retain(|episode| !instances.contains(episode.unit.as_str()));
+                    set.episodes = self.annotated(set.episodes)?;
                     set
                 };
                 if lacks_judge(self.session, &set) {

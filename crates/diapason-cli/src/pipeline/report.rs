@@ -6,8 +6,8 @@ use crate::settings::{ClaimSettings, Tuned};
 use anyhow::Context as _;
 use diapason_data::Task;
 use diapason_eval::{
-    Claim, Distribution, Fact, Measurements, ModelInfo, ReportData, SampleGrid, Seen, TaskNote,
-    Units, Version, compare_units, gain_gap, html,
+    Claim, CurveUnits, Distribution, Fact, Measurements, ModelInfo, ReportData, SampleGrid, Seen,
+    TaskNote, Units, Version, compare_units, gain_gap, html, wins,
 };
 use diapason_flow::{LossPolicy, Streams, write_atomically};
 use std::collections::BTreeMap;
@@ -21,7 +21,11 @@ impl Run<'_> {
         seconds: f64,
     ) -> anyhow::Result<PathBuf> {
         let streams = self.streams.within("report");
-        let measured: Vec<Measurements> = evaluations.iter().map(all_tasks).collect();
+        let mut measured: Vec<Measurements> = evaluations.iter().map(all_tasks).collect();
+        if let Some(rival) = &self.settings.evaluate.rival {
+            let rival = models.iter().position(|made| made.name == *rival);
+            add_win_rates(&mut measured, rival.context("`evaluate.rival` is no model here")?);
+        }
         let infos: Vec<(&str, ModelInfo, &Measurements)> = models
             .iter()
             .zip(evaluations)
@@ -170,6 +174,25 @@ fn all_tasks(evaluation: &Evaluation) -> Measurements {
     all
 }
 
+/// Win rates of all models but the rival by the scores of their answers; at each place of a curve,
+/// against the rival's figure.
+fn add_win_rates(measured: &mut [Measurements], rival: usize) {
+    let theirs = measured[rival].clone();
+    let others = measured.iter_mut().enumerate().filter(|(place, _)| *place != rival);
+    for (task, measured) in others.flat_map(|(_, measured)| &mut measured.tasks) {
+        let found = theirs.tasks.get(task).and_then(|task| task.figures.get("score"));
+        let (Some(theirs), Some(ours)) = (found, measured.figures.get("score")) else { continue };
+        let won = wins(ours, theirs);
+        measured.figures.insert("win_rate".to_owned(), won);
+        if let Some(curve) = measured.curves.get("score") {
+            let place =
+                |place: &CurveUnits| CurveUnits { x: place.x, units: wins(&place.units, theirs) };
+            let curve = curve.iter().map(place).collect();
+            measured.curves.insert("win_rate".to_owned(), curve);
+        }
+    }
+}
+
 fn in_words(loss: LossPolicy) -> &'static str {
     match loss {
         LossPolicy::EveryOutput => "spectrum tuning: loss on every output",
@@ -258,7 +281,8 @@ fn claims_of(
         .collect()
 }
 
-/// What `model` gains over `than` on the claim's task beyond what it gains on another.
+/// What `model` gains over `than`, or over a bound, on the claim's task beyond what it gains on
+/// another.
 fn gain_claim(
     claim: &ClaimSettings,
     other: &str,
@@ -269,9 +293,16 @@ fn gain_claim(
         let on = ClaimSettings { task: task.to_owned(), ..claim.clone() };
         units(measured.get(model)?, &on, None)
     };
-    let than = claim.than.as_deref()?;
-    let here = (figure(than, &claim.task)?, figure(&claim.model, &claim.task)?);
-    let there = (figure(than, other)?, figure(&claim.model, other)?);
+    let pair = |task: &str| {
+        let ours = figure(&claim.model, task)?;
+        let theirs = match &claim.than {
+            Some(than) => figure(than, task)?,
+            None => constant(&ours, claim.bound.unwrap_or(0.0)),
+        };
+        // A gain is what a figure falls by, or rises by where higher is better.
+        Some(if claim.higher { (ours, theirs) } else { (theirs, ours) })
+    };
+    let (here, there) = (pair(&claim.task)?, pair(other)?);
     let streams = streams.within(&claim.text);
     let found = gain_gap((&here.0, &here.1), (&there.0, &there.1), &streams)?;
     Some(Claim {

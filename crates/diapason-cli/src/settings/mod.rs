@@ -15,6 +15,7 @@ use diapason_data::MixSettings;
 use diapason_data::marked_world::MarkedSettings;
 use diapason_data::world::CorpusSettings;
 use diapason_flow::LossPolicy;
+use diapason_model::ProductPrecision;
 use diapason_train::TrainSettings;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -131,6 +132,10 @@ pub(crate) struct Data {
     pub tasks: Vec<TaskShare>,
     /// Probability that an episode shows its description.
     pub description_probability: f64,
+    /// Measured markers to put on outputs that do not say them, such as `lang` and `length_tokens`:
+    /// what `diapason mark` measures without a tagger.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub annotate: Vec<String>,
     /// The folder of raw data files.
     pub dir: Option<PathBuf>,
     /// A folder of your own tasks instead of the built-in suite.
@@ -179,6 +184,7 @@ impl Default for Data {
             shuffle: true,
             tasks: Vec::new(),
             description_probability: 0.8,
+            annotate: Vec::new(),
             dir: None,
             suite: None,
             held_out_share: 0.05,
@@ -231,6 +237,8 @@ pub(crate) struct Evaluate {
     pub base: bool,
     /// Template of the base's prompts.
     pub base_template: String,
+    /// Precision of the matrix products: `f32` or `bf16`.
+    pub precision: ProductPrecision,
     /// Globs over `family/name`.
     pub tasks: Vec<String>,
     /// At most this many episodes a task.
@@ -247,6 +255,8 @@ pub(crate) struct Evaluate {
     pub temperatures: Vec<f32>,
     /// Requests of each measure of levers, in the marked world; 0 measures none.
     pub levers: usize,
+    /// The model whose answers the scores of all others are compared with: win rates. None without.
+    pub rival: Option<String>,
     /// Tasks held out of tuning as a family, as globs over `family/name`: the report says so.
     pub held_out: Vec<String>,
 }
@@ -256,6 +266,7 @@ impl Default for Evaluate {
         Evaluate {
             base: true,
             base_template: "colon".to_owned(),
+            precision: ProductPrecision::F32,
             tasks: vec!["*".to_owned()],
             episodes: 200,
             description_probability: 1.0,
@@ -264,6 +275,7 @@ impl Default for Evaluate {
             max_tokens: 48,
             temperatures: vec![0.5, 0.7, 1.0, 1.3],
             levers: 0,
+            rival: None,
             held_out: Vec::new(),
         }
     }
@@ -297,7 +309,7 @@ pub(crate) struct ClaimSettings {
     #[serde(default)]
     pub than_at: Option<f64>,
     /// Instead of the figures, compares what `model` gains over `than` here with what it gains on
-    /// this task: the gain here is claimed to be larger.
+    /// this task: the gain here is claimed to be larger. Without `than`, the gain over `bound`.
     #[serde(default)]
     pub beyond: Option<String>,
     /// Whether the figure is claimed to be higher; otherwise lower.

@@ -1,6 +1,7 @@
 //! From text and overrides to [`Settings`], with the nearest known key in every error.
 
 use super::Settings;
+use diapason_markers::{Measure, Taxonomy};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -220,6 +221,10 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
         format!("two models are called `{name}`")
     } else if let Some(problem) = wrong_markers(settings) {
         problem
+    } else if let Some(problem) = wrong_annotations(settings) {
+        problem
+    } else if let Some(rival) = unknown_rival(settings) {
+        format!("`evaluate.rival` is `{rival}`, and no model is called so")
     } else {
         return Ok(());
     };
@@ -229,6 +234,27 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
 fn repeated_name(settings: &Settings) -> Option<&str> {
     let mut seen = std::collections::HashSet::from(["base"]);
     settings.models.iter().map(|model| model.name.as_str()).find(|name| !seen.insert(name))
+}
+
+/// A marker to measure that nothing measures.
+fn wrong_annotations(settings: &Settings) -> Option<String> {
+    let taxonomy = Taxonomy::built_in();
+    settings.data.annotate.iter().find_map(|name| match taxonomy.marker(name) {
+        Err(problem) => Some(format!("`data.annotate`: {problem}")),
+        Ok(marker) => match marker.measure {
+            Measure::Provenance | Measure::QualityQuartile | Measure::Tagger => {
+                Some(format!("`data.annotate`: `{name}` cannot be measured of a text alone"))
+            }
+            _ => None,
+        },
+    })
+}
+
+fn unknown_rival(settings: &Settings) -> Option<&str> {
+    let rival = settings.evaluate.rival.as_deref()?;
+    let base = settings.evaluate.base && rival == "base";
+    let known = base || settings.models.iter().any(|model| model.name == rival);
+    (!known).then_some(rival)
 }
 
 /// Shares of a model's marker dropout that are none.

@@ -70,5 +70,14 @@ fn contradictions_are_refused() {
     assert!(error.contains("two models"), "{error}");
     let error = given(&["data.held_out_share=1.5"]).unwrap_err().to_string();
     assert!(error.contains("held_out_share"), "{error}");
+    for (given_name, words) in [
+        ("data.annotate=[\"lenght_tokens\"]", "did you mean `length_tokens`?"),
+        ("data.annotate=[\"domain\"]", "`domain` cannot be measured of a text alone"),
+        ("evaluate.rival=ordinari", "no model is called so"),
+    ] {
+        let error = given(&[given_name]).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    assert!(given(&["data.annotate=[\"lang\"]", "evaluate.rival=ordinary"]).is_ok());
     assert!(given(&["seed"]).unwrap_err().to_string().contains("KEY=VALUE"));
 }

@@ -28,7 +28,9 @@ fn answers(folder: &Path) {
             _ => {}
         }
         let prompt = format!("question {index}");
-        let row = json!({"prompt": prompt, "completion": format!("{words} {one}")});
+        let domain = if index % 5 == 0 { "Legal" } else { "Culture" };
+        let row = json!({"prompt": prompt, "completion": format!("{words} {one}"),
+                         "asked": {"domain": domain}});
         writeln!(ours, "{row}").unwrap();
         let row = json!({"messages": [{"role": "user", "content": prompt},
                                       {"role": "assistant", "content": format!("{words} {two}")}]});
@@ -269,6 +271,30 @@ fn money_is_asked_for_first_and_two_judges_are_compared() {
     assert!(errors(&none).contains("nobody judges"), "{}", errors(&none));
     let other = judge.pairs(folder.path(), "out", &[]);
     assert!(errors(&other).contains("with other settings"), "{}", errors(&other));
+}
+
+#[test]
+fn win_rates_are_told_by_how_often_the_domain_stood_in_training() {
+    let folder = tempfile::tempdir().unwrap();
+    answers(folder.path());
+    let values = json!([{"value": "Culture", "share": 0.97}, {"value": "Legal", "share": 0.03}]);
+    let stats = json!({"examples": 100, "markers": [{"name": "domain", "values": values}]});
+    let stats_file = at(folder.path(), "stats.json");
+    std::fs::write(&stats_file, stats.to_string()).unwrap();
+    let judge = Judge::calm(fair);
+    let by = ["--by", "domain", "--trained", &stats_file];
+    let printed = succeeded(&judge.pairs(folder.path(), "by", &by));
+    // One tie and seven lost of the eight about law; all about culture that have a verdict are won.
+    assert!(printed.contains("domain Legal, 3.0 % of training: win rate 6.2 %"), "{printed}");
+    assert!(printed.contains("domain Culture, 97.0 % of training: win rate 100.0 %"), "{printed}");
+    assert!(printed.contains("difference -93.8 points"), "{printed}");
+    let results = json_in(folder.path(), "by/results.json");
+    let found = &results["judges"]["fair"]["by"];
+    assert_eq!(found["values"]["Legal"]["pairs"], 8);
+    assert!(found["tail"]["gap"]["ci95"][1].as_f64().unwrap() < -0.5);
+    assert_eq!(results["settings"]["by"]["marker"], "domain");
+    let refused = judge.pairs(folder.path(), "none", &["--trained", &stats_file]);
+    assert!(errors(&refused).contains("--by"), "{}", errors(&refused));
 }
 
 #[test]

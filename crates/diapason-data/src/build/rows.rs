@@ -2,7 +2,7 @@
 
 use crate::DataError;
 use crate::functions::real_text;
-use crate::table::Database;
+use crate::table::{Database, RawCell};
 use crate::task::Sql;
 use crate::wording::Wording;
 use diapason_flow::{Goal, Query, Turn};
@@ -102,7 +102,8 @@ pub(super) fn prompts(database: &Database, sql: &Sql) -> Result<Vec<(String, Str
         };
         let (unit, description) = (text(unit, "unit")?, text(description, "description")?);
         if let Some(first) = seen.insert(unit.clone(), number) {
-            let problem = format!("`{unit}` stands here a second time; first in row {first}");
+            let problem =
+                format!("`{unit}` stands here a second time; first in row {first} of the SQL");
             return Err(row_problem(database, sql, number, "unit", &problem));
         }
         prompts.push((unit, description));
@@ -254,7 +255,8 @@ pub(super) fn required(
     })
 }
 
-/// What is wrong with a row that the SQL gives, and from which files it read.
+/// What is wrong with a row that the SQL gives: the cell of the raw file if it shows one, else
+/// which files it read.
 pub(super) fn row_problem(
     database: &Database,
     sql: &Sql,
@@ -262,8 +264,16 @@ pub(super) fn row_problem(
     column: &str,
     problem: &str,
 ) -> DataError {
-    let problem = format!("row {number} of the SQL, column `{column}`: {problem}");
-    sql.place.wrong(problem, database.files_hint())
+    let row = format!("row {number} of the SQL, column `{column}`");
+    if let Some(RawCell { path, row: raw, column }) = database.raw_cell(&sql.text, number, column) {
+        let (problem, place) = (problem.to_owned(), &sql.place);
+        let hint = format!(
+            "mend it there, or leave it out in {}:{}, where it is {row}",
+            place.file, place.line
+        );
+        return DataError::Row { path, row: raw, column, problem, hint };
+    }
+    sql.place.wrong(format!("{row}: {problem}"), database.files_hint())
 }
 
 /// An SQL error with the line where SQLite sees it.

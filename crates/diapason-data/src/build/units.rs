@@ -65,8 +65,7 @@ impl<'database> Units<'database> {
                 return Err(row_problem(database, sql, number, "output", "there is no value"));
             };
             if matches!(&*output, "NaN" | "nan") {
-                let problem =
-                    format!("`{output}` is a missing value, not a text; leave such rows out");
+                let problem = format!("`{output}` is a missing value, not a text");
                 return Err(row_problem(database, sql, number, "output", &problem));
             }
             let mut cells = vec![Some(unit), Columns::text(row, columns.input, sql)?, Some(output)];

@@ -99,6 +99,28 @@ pub struct Probe {
     pub passage: Passage,
     /// Most words the answer may have.
     pub limit: Option<usize>,
+    /// Whether the request says the domain.
+    pub named: bool,
+}
+
+impl Probe {
+    /// How good an answer is, 0 to 1: the share of its lines that are sentences of the language that
+    /// is asked for, about the domain, with their words in order. This is what `quality_bucket`
+    /// grades, so it stands where a corpus of others has its reward model.
+    ///
+    /// With `any_domain`, a request that names none is content with any, the same in all lines.
+    pub fn score(&self, answer: &str, any_domain: bool) -> f64 {
+        let lines: Vec<&str> = answer.lines().filter(|line| !line.trim().is_empty()).collect();
+        let Passage { language, domain, .. } = self.passage;
+        let right =
+            |domain: &Domain| lines.iter().filter(|line| language.says(domain, line)).count();
+        let right = if any_domain && !self.named {
+            domains().iter().map(right).max().unwrap_or(0)
+        } else {
+            right(domain)
+        };
+        right as f64 / lines.len().max(1) as f64
+    }
 }
 
 /// What a probe asks for.
@@ -140,7 +162,7 @@ pub fn probe(ask: Ask, index: u64, streams: &Streams) -> Probe {
     episode.exchangeable = false;
     let (output, markers) = (passage.text(stream), passage.markers());
     episode.turns.push(Turn { input: Some(input), output, markers, optimal_nats: None });
-    Probe { episode, unlimited, passage, limit }
+    Probe { episode, unlimited, passage, limit, named: named.is_some() }
 }
 
 /// Sentences of one language and domain, drawn again and again.

@@ -46,7 +46,7 @@ fn markers_say_what_the_text_is() {
 fn a_probe_asks_for_what_it_is_to_ask_for() {
     let streams = Streams::new(3);
     for index in 0..200 {
-        let Probe { episode, unlimited, passage, limit } = probe(Ask::Limit, index, &streams);
+        let Probe { episode, unlimited, passage, limit, .. } = probe(Ask::Limit, index, &streams);
         let input = episode.turns[0].input.clone().unwrap();
         assert_eq!(limit, Some(WORDS * passage.sentences));
         assert!(input.starts_with(&unlimited) && input.len() > unlimited.len(), "{input}");
@@ -55,6 +55,34 @@ fn a_probe_asks_for_what_it_is_to_ask_for() {
         let each = probe(Ask::EveryDomain, index, &streams).passage;
         assert_eq!(each.domain.name, super::domains()[index as usize % 7].name);
     }
+}
+
+#[test]
+fn an_answer_is_as_good_as_its_lines_are_in_order_and_about_what_was_asked() {
+    let streams = Streams::new(4);
+    let mut means = [0.0; 4];
+    let mut unnamed = 0;
+    for index in 0..200 {
+        let probe = probe(Ask::Usual, index, &streams);
+        let stream = &mut streams.stream("score", index);
+        for (place, mean) in means.iter_mut().enumerate() {
+            let passage = Passage { quality: place + 1, sentences: 6, ..probe.passage };
+            *mean += probe.score(&passage.text(stream), false) / 200.0;
+        }
+        let other = |domain: &&Domain| domain.name != probe.passage.domain.name;
+        let other = super::domains().iter().find(other).unwrap();
+        let passage = Passage { quality: 1, domain: other, ..probe.passage };
+        let elsewhere = passage.text(stream);
+        assert_eq!(probe.score(&elsewhere, false), 0.0);
+        assert_eq!(probe.score(&elsewhere, true), f64::from(u8::from(!probe.named)));
+        unnamed += usize::from(!probe.named);
+        assert_eq!(probe.score("", true), 0.0);
+        assert_eq!(probe.score("x y z.\n\n", true), 0.0);
+    }
+    assert!((40..80).contains(&unnamed));
+    // A scrambled sentence is in order once in a while.
+    assert!((means[0] - 1.0).abs() < 1e-9, "{means:?}");
+    assert!(means[1] < 0.8 && means[2] < 0.5 && means[3] < 0.2, "{means:?}");
 }
 
 #[test]

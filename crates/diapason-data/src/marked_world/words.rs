@@ -84,14 +84,30 @@ impl Language {
         let topic = self.topic(domain);
         let mut noun = || topic.nouns.choose(stream).expect("a topic has nouns").as_str();
         let (subject, object) = (noun(), noun());
-        let subject = subject.split('|').next().unwrap_or(subject);
-        let object = object.split('|').next_back().unwrap_or(object);
+        let (subject, object) = (forms(subject).0, forms(object).1);
         let verb = topic.verbs.choose(stream).expect("a topic has verbs");
+        self.ordered(subject, verb, object)
+    }
+
+    fn ordered(&self, subject: &str, verb: &str, object: &str) -> String {
         if self.verb_last {
             format!("{subject} {object} {verb}")
         } else {
             format!("{subject} {verb} {object}")
         }
+    }
+
+    /// Whether a line is a sentence about a domain with its words in order.
+    pub(super) fn says(&self, domain: &Domain, line: &str) -> bool {
+        let topic = self.topic(domain);
+        let nouns: Vec<(&str, &str)> = topic.nouns.iter().map(|noun| forms(noun)).collect();
+        nouns.iter().any(|(subject, _)| {
+            nouns.iter().any(|(_, object)| {
+                let written =
+                    |verb: &String| capitalised(&self.ordered(subject, verb, object)) + ".";
+                topic.verbs.iter().any(|verb| written(verb) == line)
+            })
+        })
     }
 
     /// A sentence; `scrambled` is the chance that its words are out of order.
@@ -121,6 +137,11 @@ impl Language {
         parts.extend(limit.map(|words| self.limit.replace("{n}", &words.to_string())));
         parts.join(" ")
     }
+}
+
+/// A noun phrase as a subject and as an object.
+fn forms(noun: &str) -> (&str, &str) {
+    noun.split_once('|').unwrap_or((noun, noun))
 }
 
 fn capitalised(words: &str) -> String {

@@ -24,6 +24,7 @@ mod glob;
 mod input;
 mod json;
 pub(crate) mod parquet;
+mod rows;
 mod sav;
 mod spec;
 #[cfg(test)]
@@ -31,10 +32,12 @@ mod tests;
 mod text;
 
 pub(crate) use glob::matches;
+pub(crate) use rows::RawCell;
 pub use spec::{Encoding, Format, Paths, TableSpec};
 
 use crate::DataError;
 use crate::error::nearest;
+use rows::Origins;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Statement};
@@ -53,6 +56,7 @@ struct Loaded {
     name: String,
     first_file: PathBuf,
     columns: Vec<String>,
+    origins: Origins,
 }
 
 impl Database {
@@ -93,10 +97,10 @@ impl Database {
         for path in &files {
             input::each(spec, path, |path, bytes| filler.read(spec, folder, path, bytes))?;
         }
-        let columns = filler.columns;
+        let (columns, origins) = (filler.columns, filler.origins);
         transaction.commit().map_err(|source| sqlite(name, source))?;
         let first_file = files.into_iter().next().unwrap_or_default();
-        self.loaded.push(Loaded { name: name.to_owned(), first_file, columns });
+        self.loaded.push(Loaded { name: name.to_owned(), first_file, columns, origins });
         Ok(())
     }
 
@@ -115,7 +119,9 @@ impl Database {
             let path = table.first_file.display();
             format!("table `{}` (`{path}`, row 1) has `{columns}`", table.name)
         };
+        // A table that has it as it is written is not the one that lacks it.
         let all = self.loaded.iter().flat_map(|table| table.columns.iter().map(String::as_str));
+        let all = all.filter(|name| !name.eq_ignore_ascii_case(column));
         let near = nearest(column, all).map(|near| format!("did you mean `{near}`? "));
         let tables: Vec<String> = self.loaded.iter().map(known).collect();
         near.unwrap_or_default() + &tables.join("; ")
@@ -141,6 +147,8 @@ struct Filler<'connection> {
     /// Columns that together name a row, and the rows that have been: name → file and row.
     unique: Vec<String>,
     seen: HashMap<String, (String, u64)>,
+    /// Which rows of which files the rows are.
+    origins: Origins,
     /// File that is being read, as errors name it.
     path: PathBuf,
     file: String,
@@ -167,6 +175,7 @@ impl<'connection> Filler<'connection> {
             object: spec.as_object.then(Vec::new),
             unique: spec.unique.clone(),
             seen: HashMap::new(),
+            origins: Origins::default(),
             path: PathBuf::new(),
             file: String::new(),
             folder: String::new(),
@@ -182,6 +191,7 @@ impl<'connection> Filler<'connection> {
         bytes: &mut dyn BufRead,
     ) -> Result<(), DataError> {
         path.clone_into(&mut self.path);
+        self.origins.enter(path);
         self.file = path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('\\', "/");
         let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
         self.folder = folder.to_string_lossy().into_owned();
@@ -262,6 +272,7 @@ impl<'connection> Filler<'connection> {
         };
         self.fill(&mut insert, positions, cells).map_err(|source| sqlite(&self.table, source))?;
         self.insert = Some(insert);
+        self.origins.note(number);
         Ok(())
     }
 

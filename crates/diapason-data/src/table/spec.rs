@@ -6,7 +6,7 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// One table of a source file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a key of its own in the TOML")]
 pub struct TableSpec {
@@ -48,7 +48,7 @@ pub struct TableSpec {
 }
 
 /// One pattern or several.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Paths {
     /// The only pattern.
@@ -149,6 +149,11 @@ impl TableSpec {
     pub(crate) fn at(file: &str) -> TableSpec {
         let keys = toml::Table::from_iter([("path".to_owned(), file.into())]);
         toml::Value::Table(keys).try_into().expect("every key but the path has a default")
+    }
+
+    /// How people are told of its files: the pattern that is preferred.
+    pub(crate) fn shown(&self) -> String {
+        self.path.patterns().first().cloned().unwrap_or_default()
     }
 
     /// The files of the table below a folder, in the order of their names.

@@ -67,7 +67,7 @@ fn mistakes_in_sql() {
         ),
         (
             sql("select nullif(who, 'Bob') as unit, what as output from t"),
-            "row 3 of the SQL, column `unit`: there is no value",
+            "`s/t.csv`, row 4, column `unit`: there is no value",
         ),
         (sql("select random() as output from t"), "random() has no seed"),
         (sql("select python_literal('[1') as output from t"), "python_literal: character 3"),
@@ -79,7 +79,7 @@ fn mistakes_in_sql() {
         (
             sql("select who as unit, what as output, topic from t")
                 + "\ndescriptions = ['{topic}']",
-            "row 4 of the SQL, column `topic`: a description uses it, and unit `Bob` has another value",
+            "`s/t.csv`, row 5, column `topic`: a description uses it, and unit `Bob` has another value",
         ),
         (sql("select what as output from t where who = 'Cleo'"), "task `one` yields no episodes"),
     ];
@@ -200,7 +200,8 @@ fn mistakes_in_raw_files_name_file_row_and_column() {
         (
             b"who,what\nAnn,a\nBob,NaN\n",
             "",
-            "tasks/one.toml:9: row 2 of the SQL, column `output`: `NaN` is a missing value",
+            "`s/t.csv`, row 3, column `what`: `NaN` is a missing value, not a text\n\nhint: mend it \
+             there, or leave it out in tasks/one.toml:9, where it is row 2 of the SQL, column `output`",
         ),
         (b"who,what,What\nAnn,a,b\n", "", "`s/t.csv`, row 1, column `What`: a second column"),
     ];
@@ -220,9 +221,9 @@ fn a_prompt_whose_unit_stands_twice_is_named_with_the_first() {
          [valid]\nkind = 'judged'\ncriterion = 'a word'\n",
     );
     let error = folder.build(&BuildSettings::default(), 1).unwrap_err().to_string();
-    let expected = "row 3 of the SQL, column `unit`: `a` stands here a second time; first in row 1";
-    assert!(error.contains("one.toml:8: ") && error.contains(expected), "{error}");
-    assert!(error.contains("hint: it reads `") && error.contains("s/t.csv`"), "{error}");
+    let expected = "s/t.csv`, row 4, column `id`: `a` stands here a second time; first in row 1 of";
+    assert!(error.contains(expected), "{error}");
+    assert!(error.contains("one.toml:8, where it is row 3 of the SQL, column `unit`"), "{error}");
 }
 
 #[test]
@@ -248,8 +249,87 @@ fn mistakes_in_rows_name_the_file_that_the_sql_reads() {
          source = 's'\ntables = ['t']\nsql = 'select options, probs from t'\n",
     );
     let error = folder.build(&BuildSettings::default(), 1).unwrap_err().to_string();
-    assert!(error.contains("row 1 of the SQL, column `probs`: probabilities that sum to 0.9"));
+    let expected = "s/t.csv`, row 2, column `probs`: probabilities that sum to 0.9, not 1";
+    assert!(error.contains(expected), "{error}");
+    // What the SQL computes stands in no cell, and no other column says which row it was.
+    let text = std::fs::read_to_string(folder.path().join("tasks/one.toml")).unwrap();
+    folder
+        .write("tasks/one.toml", &text.replace("options, probs", "options, trim(probs) as probs"));
+    folder.write("s/t.csv", "options,probs\n\"[\"\"a\"\"]\",[1.5]\n\"[\"\"a\"\"]\",[1.0]\n");
+    let error = folder.build(&BuildSettings::default(), 1).unwrap_err().to_string();
+    assert!(error.contains("row 1 of the SQL, column `probs`: probabilities that sum to 1.5"));
     assert!(error.contains("hint: it reads `") && error.contains("s/t.csv`"), "{error}");
+}
+
+#[test]
+fn rows_are_found_in_the_file_that_they_came_from() {
+    let folder = Folder::new("");
+    let source = std::fs::read_to_string(folder.path().join("sources/s.toml")).unwrap();
+    folder.write("sources/s.toml", &source.replace("t.csv", "*/t.jsonl"));
+    let row = |what: &str| format!("{{\"who\": \"Ann\", \"what\": \"{what}\"}}\n");
+    folder.write("s/a/t.jsonl", &(row("one") + &row("two")));
+    folder.write("s/b/t.jsonl", &(row("three") + "\n" + &row("NaN")));
+    folder.task("tables = ['t']\nsql = 'select who as unit, what as output from t'");
+    let error = folder.build(&BuildSettings::default(), 1).unwrap_err().to_string();
+    assert!(error.contains("s/b/t.jsonl`, row 3, column `what`: `NaN` is"), "{error}");
+    // The cell itself is computed; the one beside it tells the row.
+    folder.task(
+        "tables = ['t']\nsql = \"select what as unit, nullif(what, 'NaN') as output from t\"",
+    );
+    let error = folder.build(&BuildSettings::default(), 1).unwrap_err().to_string();
+    assert!(error.contains("s/b/t.jsonl`, row 3, column `output`: there is no value"), "{error}");
+}
+
+#[test]
+fn a_changed_header_of_one_of_two_tables_is_told_from_the_other() {
+    let folder = Folder::new("person,what\nAnn,a\n");
+    folder.write("s/u.csv", "who,say\nAnn,b\n");
+    let source = std::fs::read_to_string(folder.path().join("sources/s.toml")).unwrap();
+    folder.write("sources/s.toml", &format!("{source}[tables.u]\npath = 'u.csv'\n"));
+    folder.task("tables = ['t', 'u']\nsql = 'select t.who as unit, what as output from t, u'");
+    let error = folder.build(&BuildSettings::default(), 1).unwrap_err().to_string();
+    assert!(error.contains("no such column: t.who"), "{error}");
+    assert!(!error.contains("did you mean `who`"), "{error}");
+    assert!(error.contains("s/t.csv`, row 1) has `file`, `folder`, `person`, `what`"), "{error}");
+}
+
+#[test]
+fn a_tasks_own_file_can_be_described() {
+    let folder = Folder::new("");
+    let path = folder.path().join("mine/lunch.csv");
+    folder.write("mine/lunch.csv", "");
+    std::fs::write(&path, b"unit,output\nBj\xF8rn,soup\nAnn,rice\nAnn,fish\nBj\xF8rn,soup\n")
+        .unwrap();
+    let write = |name: &str, file: &str| {
+        folder.write(
+            &format!("mine/{name}.toml"),
+            &format!(
+                "name = '{name}'\ntitle = 't'\nfamily = 'steer'\nkind = 'individual'\n\
+                 split = 'train'\nfile = {file}\n"
+            ),
+        );
+    };
+    let build = || {
+        let suite = Suite::load(&folder.path().join("mine"))?;
+        let streams = diapason_flow::Streams::new(1);
+        suite.build(suite.matching("lunch")?[0], None, &BuildSettings::default(), &streams)
+    };
+    write("lunch", "'lunch.csv'");
+    let error = build().unwrap_err().to_string();
+    assert!(error.contains("lunch.csv`, row 2, column `unit`: byte 3 is not UTF-8"), "{error}");
+    write("lunch", "{ path = 'lunch.csv', encoding = 'latin-1' }");
+    let units: Vec<String> = build().unwrap().into_iter().map(|episode| episode.unit).collect();
+    assert_eq!(units, ["Bj\u{f8}rn", "Ann"]);
+    write("lunch", "{ path = 'lunch.csv', encoding = 'latin-1', unique = ['unit', 'output'] }");
+    let error = build().unwrap_err().to_string();
+    let twice = "row 5, column `unit, output`: `Bj\u{f8}rn, soup` stands here a second time";
+    assert!(error.contains(twice), "{error}");
+    write("dinner", "'lunch.csv'");
+    let error = build().unwrap_err().to_string();
+    assert!(
+        error.contains("lunch.toml:1: another task describes `lunch.csv` otherwise"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -315,6 +395,6 @@ fn a_survey_goes_on_past_broken_files() {
     let three = mistakes[1].1.to_string();
     assert!(three.contains("its source `bad` cannot be read"), "{three}");
     let status = |name: &str| suite.check(suite.matching(name).unwrap()[0], Some(folder.path()));
-    assert_eq!(status("one"), Status::Ready { episodes: 1 });
+    assert_eq!(status("one"), Status::Ready { episodes: 1, missing: Vec::new() });
     assert!(matches!(status("four"), Status::Broken { error } if error.contains("wat")));
 }

@@ -58,7 +58,7 @@ fn a_mistake_in_the_last_row_leaves_no_file() {
     let path = folder.path().join("one.jsonl");
     let settings = (&BuildSettings::default(), &Streams::new(1));
     let error = suite.build_file(task, Some(folder.path()), settings, &path).unwrap_err();
-    assert!(matches!(&error, DataError::Suite { .. }), "{error}");
+    assert!(matches!(&error, DataError::Row { row: 4, column, .. } if column == "what"), "{error}");
     assert!(error.to_string().contains("row 3 of the SQL, column `output`"), "{error}");
     assert!(!path.exists());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "nothing is left behind");

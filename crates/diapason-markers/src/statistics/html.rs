@@ -19,7 +19,7 @@ td, th { padding: .15rem .6rem; text-align: right; border-bottom: 1px solid var(
   font-weight: normal; }
 td + td { white-space: nowrap; }
 th { color: var(--faint); } td:first-child, th:first-child { text-align: left; }
-.bar { width: 18rem; text-align: left; } .bar i { display: block; height: .7rem;
+.bar { width: min(18rem, 28vw); text-align: left; } .bar i { display: block; height: .7rem;
   background: var(--bar); min-width: 1px; } .tail .bar i { background: var(--tail); }
 .tail td:first-child { color: var(--tail); } details { margin: .6rem 0; }
 summary { cursor: pointer; } .wide { overflow-x: auto; }";
@@ -54,17 +54,17 @@ fn section(html: &mut String, marker: &MarkerSummary, examples: u64) {
     let present = percent(marker.present as f64 / examples.max(1) as f64);
     let _ = write!(html, "<h2>{name}</h2><p>{meaning}; {present} of the outputs have it</p>");
     if let (Some(quantiles), Some(mean)) = (marker.quantiles, marker.mean) {
-        html.push_str("<table><tr><th>least<th>quarter<th>half<th>three quarters<th>most<th>mean");
-        html.push_str("</tr><tr>");
+        html.push_str("<div class=wide><table><tr><th>least<th>quarter<th>half<th>three quarters");
+        html.push_str("<th>most<th>mean</tr><tr>");
         for number in quantiles {
             let _ = write!(html, "<td>{number}</td>");
         }
-        let _ = writeln!(html, "<td>{mean:.1}</td></tr></table>");
+        let _ = writeln!(html, "<td>{mean:.1}</td></tr></table></div>");
     }
     if marker.values.is_empty() {
         return;
     }
-    html.push_str("<table><tr><th>value<th>outputs<th>share<th class=bar></tr>\n");
+    html.push_str("<div class=wide><table><tr><th>value<th>outputs<th>share<th class=bar></tr>\n");
     let most = marker.values.iter().map(|value| value.share).fold(f64::MIN_POSITIVE, f64::max);
     for value in &marker.values {
         let _ = writeln!(
@@ -78,7 +78,7 @@ fn section(html: &mut String, marker: &MarkerSummary, examples: u64) {
             100.0 * value.share / most,
         );
     }
-    html.push_str("</table>\n");
+    html.push_str("</table></div>\n");
 }
 
 fn pair(html: &mut String, joint: &Joint) {

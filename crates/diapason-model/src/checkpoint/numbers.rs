@@ -1,5 +1,6 @@
 //! Element types of weights on disk, and their way from and to f32.
 
+use crate::kernels::bf16_of;
 use safetensors::Dtype;
 
 /// Element type of weights on disk.
@@ -78,7 +79,8 @@ impl Precision {
                 bytes.extend(values.iter().flat_map(|value| f32_to_half(*value).to_le_bytes()));
             }
             Precision::Bf16 => {
-                bytes.extend(values.iter().flat_map(|value| f32_to_bf16(*value).to_le_bytes()));
+                bytes
+                    .extend(values.iter().flat_map(|value| (bf16_of(*value) as u16).to_le_bytes()));
             }
         }
     }
@@ -120,13 +122,6 @@ fn f32_to_half(value: f32) -> u16 {
         round_off(magnitude - (112 << 23), 13)
     };
     sign | half
-}
-
-fn f32_to_bf16(value: f32) -> u16 {
-    if value.is_nan() {
-        return (value.to_bits() >> 16) as u16 | 0x40;
-    }
-    round_off(value.to_bits(), 16)
 }
 
 /// The bits without the lowest `count`, rounded to the nearest, ties to even.

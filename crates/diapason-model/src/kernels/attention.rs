@@ -140,7 +140,7 @@ pub(crate) fn attend(
                 // SAFETY: as above.
                 let out = unsafe { Out::new(out, start, heads.out_width()) };
                 let weights = job.score_view(&rows, scores);
-                multiply_packed(job.level, out, weights, (values, 0..heads.width), false, panel);
+                multiply_packed(out, weights, (values, 0..heads.width), false, panel);
             }
         }
     });
@@ -236,7 +236,7 @@ impl Job<'_> {
         let queries = self.rows(self.heads.columns(head));
         let queries = queries.part(rows.clone(), 0..self.heads.width);
         let out = Out::own(scores, score_stride(self.len()));
-        multiply_packed(self.level, out, queries, (keys, 0..rows.end), false, panel);
+        multiply_packed(out, queries, (keys, 0..rows.end), false, panel);
     }
 
     fn score_view<'s>(&self, rows: &Range<usize>, scores: &'s [f32]) -> View<'s> {
@@ -312,11 +312,11 @@ impl Job<'_> {
                 let out = results.part(inside, heads.columns(head));
                 self.scores(head, &rows, keys_across, scores, product);
                 let target = Out::own(d_scores, stride);
-                multiply_packed(level, target, d_out, (values_across, 0..rows.end), false, product);
+                multiply_packed(target, d_out, (values_across, 0..rows.end), false, product);
                 self.score_gradients(&rows, (scores, d_scores), sums, (out, d_out));
                 let d_view = self.score_view(&rows, d_scores);
                 let d_queries = place(rows.start, heads.columns(head));
-                multiply_packed(level, d_queries, d_view, (keys_down, 0..width), false, product);
+                multiply_packed(d_queries, d_view, (keys_down, 0..width), false, product);
                 let queries = self.rows(heads.columns(head)).part(rows.clone(), 0..width);
                 multiply(level, d_keys, d_view.transposed(), queries, true, product);
                 let weights = self.score_view(&rows, scores).transposed();

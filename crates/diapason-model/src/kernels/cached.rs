@@ -145,7 +145,7 @@ impl CachedTile<'_> {
                 // SAFETY: the scores are this task's own.
                 let out = unsafe { Out::new(shared, line * self.stride() + start, self.stride()) };
                 let queries = queries.part(rows.clone(), head * width..(head + 1) * width);
-                multiply_packed(self.level, out, queries, (packed, 0..slots.len()), false, panel);
+                multiply_packed(out, queries, (packed, 0..slots.len()), false, panel);
             }
         }
     }
@@ -183,7 +183,7 @@ impl CachedTile<'_> {
                 let out =
                     unsafe { Out::new(out, rows.start * out_width + head * width, out_width) };
                 // The first node in sight starts the sums, the others go on with them.
-                multiply_packed(self.level, out, weights, (packed, 0..width), !begins, panel);
+                multiply_packed(out, weights, (packed, 0..width), !begins, panel);
             }
         }
     }

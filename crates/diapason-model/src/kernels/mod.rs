@@ -15,6 +15,7 @@ mod head_norm;
 mod loss;
 mod norm;
 mod pack;
+mod pairs;
 mod product;
 mod reduce;
 mod rope;
@@ -22,6 +23,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod way;
 
 pub(crate) use adapter::{add_columns, drop_out};
 pub(crate) use attention::{Attended, Heads, Sight, attend, attend_backward};
@@ -36,9 +38,12 @@ pub(crate) use head_norm::{RawHeads, head_norm_partial_len, norm_heads, norm_hea
 pub(crate) use loss::{Target, cross_entropy};
 pub(crate) use norm::{NormGradients, NormWeight, norm, norm_backward, norm_partial_len};
 pub(crate) use pack::View;
+pub(crate) use pairs::bf16_of;
 pub(crate) use product::{PRODUCT_SCRATCH, Packed, SHARED, packed_len, product, product_packed};
 pub(crate) use rope::Ropes;
 pub(crate) use shared::SharedMut;
+pub use way::ProductPrecision;
+pub(crate) use way::Way;
 
 /// The vector instructions of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +72,15 @@ impl Level {
             }
         }
         Level::Baseline
+    }
+
+    /// Whether this machine multiplies pairs of bfloat16 by itself at this level.
+    pub(crate) fn multiplies_pairs(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        if self == Level::Avx512 {
+            return is_x86_feature_detected!("avx512bf16");
+        }
+        false
     }
 }
 

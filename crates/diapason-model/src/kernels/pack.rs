@@ -1,6 +1,8 @@
 //! Copies of operands in the order in which the innermost loop reads them.
 
 use super::Level;
+use super::pairs::pack_pairs;
+use super::way::{Operands, Way};
 
 /// A read-only matrix anywhere in a buffer.
 #[derive(Clone, Copy)]
@@ -66,6 +68,12 @@ impl<'a> View<'a> {
         self.row_stride == 1 && self.column_stride != 1
     }
 
+    /// One column; the rows must be neighbours.
+    pub(super) fn column(&self, column: usize) -> &'a [f32] {
+        assert!(self.row_stride == 1 && column < self.columns, "a column is a slice");
+        &self.data[column * self.column_stride..][..self.rows]
+    }
+
     /// One row; the columns must be neighbours.
     pub(crate) fn row(&self, row: usize) -> &'a [f32] {
         assert!(self.column_stride == 1 && row < self.rows, "a row is a slice");
@@ -74,26 +82,26 @@ impl<'a> View<'a> {
 }
 
 /// Most lanes that one vector holds.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
-/// Packs the rows of a view as lanes of panels of `per` rows: row r and column k go to
-/// `target[(r / per · columns + k) · stride + r % per]`. Lanes that have no row hold anything: no
+/// Packs the rows of a view as lanes of panels of `per` rows: row r and word w of its columns go to
+/// `target[(r / per · words + w) · stride + r % per]`. Lanes that have no row hold anything: no
 /// result depends on them.
 pub(super) fn pack_panels(
-    level: Level,
+    way: Way,
     view: View<'_>,
     target: &mut [f32],
     (per, stride): (usize, usize),
 ) {
-    let depth = view.columns;
-    if depth == 0 || view.rows == 0 {
+    let words = way.words(view.columns);
+    if words == 0 || view.rows == 0 {
         return;
     }
     let panels = view.rows.div_ceil(per);
-    let room = per.next_multiple_of(LANES) <= stride && panels * depth * stride <= target.len();
+    let room = per.next_multiple_of(LANES) <= stride && panels * words * stride <= target.len();
     assert!(room, "panels have room for whole vectors");
     #[cfg(target_arch = "x86_64")]
-    if level == Level::Avx512 && view.lies_by_columns() {
+    if way == Way::from(Level::Avx512) && view.lies_by_columns() {
         // SAFETY: the level was detected; the view lies inside its buffer, and the target has
         // room for whole vectors of every panel by the assertion.
         return unsafe { copy_avx512(view, target.as_mut_ptr(), (per, stride)) };
@@ -101,17 +109,34 @@ pub(super) fn pack_panels(
     for (panel, first) in (0..view.rows).step_by(per).enumerate() {
         for from in (first..view.rows.min(first + per)).step_by(LANES) {
             let end = view.rows.min(first + per).min(from + LANES);
-            let target = &mut target[panel * depth * stride + from - first..];
-            let rows = view.part(from..end, 0..depth);
-            match level {
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: as above.
-                Level::Avx512 if view.column_stride == 1 => unsafe {
-                    transpose_avx512(rows, target.as_mut_ptr(), stride);
-                },
-                _ => pack_plainly(rows, target, stride),
+            let target = &mut target[panel * words * stride + from - first..];
+            let rows = view.part(from..end, 0..view.columns);
+            match way.operands {
+                Operands::F32 => pack_lanes(way.level, rows, target, stride),
+                Operands::Bf16 { .. } => pack_pairs(way.level, rows, target, stride),
             }
         }
+    }
+}
+
+/// Packs at most [`LANES`] rows of a view as lanes: column k of all rows goes to
+/// `target[k · stride..]`. It moves bits, whatever they stand for.
+pub(super) fn pack_lanes(level: Level, view: View<'_>, target: &mut [f32], stride: usize) {
+    let last = (view.columns.max(1) - 1) * stride;
+    assert!(view.rows <= LANES && last + LANES <= target.len(), "lanes have room for a vector");
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level was detected; the view lies inside its buffer, and the target has
+        // room for a vector of every column by the assertion.
+        Level::Avx512 if view.column_stride == 1 => unsafe {
+            transpose_avx512(view, target.as_mut_ptr(), stride);
+        },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Level::Avx2 if view.column_stride == 1 => unsafe {
+            transpose_avx2(view, target.as_mut_ptr(), stride);
+        },
+        _ => pack_plainly(view, target, stride),
     }
 }
 
@@ -134,10 +159,11 @@ pub(super) fn fetch_part(level: Level, view: View<'_>, (part, parts): (usize, us
 
 fn pack_plainly(view: View<'_>, target: &mut [f32], stride: usize) {
     for k in 0..view.columns {
-        let lanes = &mut target[k * stride..k * stride + 16];
+        let lanes = &mut target[k * stride..k * stride + LANES];
         let source = &view.data[k * view.column_stride..];
-        if view.row_stride == 1 {
-            lanes[..view.rows].copy_from_slice(&source[..view.rows]);
+        if let (1, Some(whole)) = (view.row_stride, source.first_chunk::<LANES>()) {
+            // Rows beyond the view are lanes that hold anything; a copy of known length is no call.
+            lanes.copy_from_slice(whole);
         } else {
             for (lane, value) in lanes.iter_mut().enumerate().take(view.rows) {
                 *value = source[lane * view.row_stride];
@@ -174,7 +200,64 @@ unsafe fn copy_avx512(view: View<'_>, target: *mut f32, (per, stride): (usize, u
     }
 }
 
-/// SAFETY: see [`pack_panels`].
+/// Eight rows at a time; a target of one vector may be written in whole, so the second eight follow
+/// the first.
+///
+/// SAFETY: see [`pack_lanes`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn transpose_avx2(view: View<'_>, target: *mut f32, stride: usize) {
+    use std::arch::x86_64::{_mm256_loadu_ps, _mm256_storeu_ps};
+    let whole = view.columns / 8 * 8;
+    for first in (0..view.rows).step_by(8) {
+        for from in (0..whole).step_by(8) {
+            // SAFETY: whole columns lie inside; beyond the last row, that row is read again.
+            unsafe {
+                let rows = std::array::from_fn(|row| {
+                    let row = (first + row).min(view.rows - 1);
+                    _mm256_loadu_ps(view.data.as_ptr().add(row * view.row_stride + from))
+                });
+                let target = target.add(from * stride + first);
+                for (k, lanes) in transpose_8(rows).into_iter().enumerate() {
+                    _mm256_storeu_ps(target.add(k * stride), lanes);
+                }
+            }
+        }
+        for k in whole..view.columns {
+            for row in first..view.rows.min(first + 8) {
+                // SAFETY: inside the view and the room for its lanes.
+                unsafe { *target.add(k * stride + row) = view.data[row * view.row_stride + k] };
+            }
+        }
+    }
+}
+
+/// The transpose of an 8 × 8 block: pairs, then quadruples, then halves.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+#[inline]
+fn transpose_8(rows: [std::arch::x86_64::__m256; 8]) -> [std::arch::x86_64::__m256; 8] {
+    use std::arch::x86_64::{
+        _mm256_permute2f128_ps, _mm256_shuffle_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
+    };
+    let mut fours = rows;
+    for half in [0, 4] {
+        let low = [0, 2].map(|i| _mm256_unpacklo_ps(rows[half + i], rows[half + i + 1]));
+        let high = [0, 2].map(|i| _mm256_unpackhi_ps(rows[half + i], rows[half + i + 1]));
+        fours[half] = _mm256_shuffle_ps::<0x44>(low[0], low[1]);
+        fours[half + 1] = _mm256_shuffle_ps::<0xee>(low[0], low[1]);
+        fours[half + 2] = _mm256_shuffle_ps::<0x44>(high[0], high[1]);
+        fours[half + 3] = _mm256_shuffle_ps::<0xee>(high[0], high[1]);
+    }
+    let mut columns = fours;
+    for k in 0..4 {
+        columns[k] = _mm256_permute2f128_ps::<0x20>(fours[k], fours[4 + k]);
+        columns[4 + k] = _mm256_permute2f128_ps::<0x31>(fours[k], fours[4 + k]);
+    }
+    columns
+}
+
+/// SAFETY: see [`pack_lanes`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn transpose_avx512(view: View<'_>, target: *mut f32, stride: usize) {

@@ -3,23 +3,25 @@
 //! `C [m, n] (+)= A [m, k] · B [k, n]`. A task packs a block of B that stays in the second cache
 //! and runs all its rows of A over it. How the work is split has no influence on the result.
 
+use super::SharedMut;
 use super::pack::{View, fetch_part, pack_panels};
+use super::pairs::round;
 use super::tile::{self, A_STRIDE, PANEL, Tile};
-use super::{Level, SharedMut};
+use super::way::Way;
 use crate::Device;
 use std::ops::Range;
 
-/// Longest stretch of k in a packed block.
+/// Longest stretch of k in a packed block, in words ([`Way::words`]).
 const DEPTH: usize = 256;
-/// Most elements of a packed block of B: half of a second cache of one MiB.
+/// Most words of a packed block of B: half of a second cache of one MiB.
 const BLOCK: usize = 1 << 17;
-/// Elements of a packed panel of A.
-const A_PANEL: usize = A_STRIDE * DEPTH;
+/// Most elements of a packed panel of A: two lines a word.
+const A_PANEL: usize = 2 * A_STRIDE * DEPTH;
 /// Panels of A that are packed at once where their columns lie together in memory.
 const GROUP: usize = 8;
 /// Scratch elements that [`multiply`] needs.
 pub(crate) const PRODUCT_SCRATCH: usize = GROUP * A_PANEL + BLOCK;
-/// Most elements of a B that is packed once for all tasks.
+/// Most words of a B that is packed once for all tasks.
 pub(crate) const SHARED: usize = 1 << 22;
 /// Multiplications below which a product is not split further.
 const SMALL: usize = 1 << 18;
@@ -49,47 +51,50 @@ impl<'a> Out<'a> {
     }
 }
 
-/// Elements of a packed `[k, n]` matrix.
-pub(crate) fn packed_len(k: usize, n: usize) -> usize {
-    k * n.next_multiple_of(PANEL)
+/// Words of a packed matrix of n columns of `words` words, [`Way::words`] of its lines.
+pub(crate) fn packed_len(words: usize, n: usize) -> usize {
+    words * n.next_multiple_of(PANEL)
 }
 
-/// Equal stretches of at most [`DEPTH`] of a sum over k: a short one at the end would wait for C
-/// more than it computes.
-fn depth_step(k: usize) -> usize {
-    k.div_ceil(k.div_ceil(DEPTH).max(1)).max(1)
+/// Equal stretches of at most [`DEPTH`] words of a sum over k, in numbers: a short one at the end
+/// would wait for C more than it computes.
+fn depth_step(way: Way, k: usize) -> usize {
+    let words = way.words(k);
+    words.div_ceil(words.div_ceil(DEPTH).max(1)).max(1) * way.per_word()
 }
 
 /// A whole B, packed once and used for many A.
 #[derive(Clone, Copy)]
 pub(crate) struct Packed<'a> {
     data: &'a [f32],
+    way: Way,
     depth: usize,
     columns: usize,
 }
 
 impl<'a> Packed<'a> {
-    /// Packs `b [k, n]` into the front of `target`, at least [`packed_len`] elements.
-    pub(crate) fn of(level: Level, b: View<'_>, target: &'a mut [f32]) -> Self {
-        let (depth, columns) = (b.rows(), b.columns());
-        let (step, line) = (depth_step(depth), columns.next_multiple_of(PANEL));
+    /// Packs `b [k, n]` into the front of `target`, at least [`packed_len`] words.
+    pub(crate) fn of(way: impl Into<Way>, b: View<'_>, target: &'a mut [f32]) -> Self {
+        let (way, depth, columns) = (way.into(), b.rows(), b.columns());
+        let (step, line) = (depth_step(way, depth), columns.next_multiple_of(PANEL));
         for from in (0..depth).step_by(step) {
             let block = b.part(from..depth.min(from + step), 0..columns);
-            pack_panels(level, block.transposed(), &mut target[from * line..], (PANEL, PANEL));
+            let target = &mut target[way.words(from) * line..];
+            pack_panels(way, block.transposed(), target, (PANEL, PANEL));
         }
-        Packed { data: target, depth, columns }
+        Packed { data: target, way, depth, columns }
     }
 
-    /// What was packed into `data`: a `[k, n]` matrix.
-    pub(crate) fn kept(data: &'a [f32], (depth, columns): (usize, usize)) -> Self {
-        assert!(data.len() >= packed_len(depth, columns), "all of it was packed");
-        Packed { data, depth, columns }
+    /// What was packed into `data` before: a `[k, n]` matrix.
+    pub(crate) fn kept(way: Way, data: &'a [f32], (depth, columns): (usize, usize)) -> Self {
+        assert!(data.len() >= packed_len(way.words(depth), columns), "all of it was packed");
+        Packed { data, way, depth, columns }
     }
 
-    /// The same as [`Packed::of`] on all threads of a device.
+    /// The same as [`Packed::of`] on all threads of a device, in its way.
     pub(crate) fn on(device: &Device, b: View<'_>, target: &'a mut [f32]) -> Self {
-        let (depth, columns) = (b.rows(), b.columns());
-        let (step, line) = (depth_step(depth), columns.next_multiple_of(PANEL));
+        let (way, depth, columns) = (device.way(), b.rows(), b.columns());
+        let (step, line) = (depth_step(way, depth), columns.next_multiple_of(PANEL));
         let blocks = depth.div_ceil(step);
         let parts = (2 * device.threads()).div_ceil(blocks);
         let shared = SharedMut::new(&mut *target);
@@ -97,51 +102,68 @@ impl<'a> Packed<'a> {
             let (from, part) = (task / parts * step, task % parts);
             let lines = from..depth.min(from + step);
             let columns = stretch(columns, parts, part, PANEL);
-            let start = from * line + columns.start * lines.len();
-            let len = columns.len().next_multiple_of(PANEL) * lines.len();
+            let words = way.words(lines.len());
+            let start = way.words(from) * line + columns.start * words;
+            let len = columns.len().next_multiple_of(PANEL) * words;
             // SAFETY: tasks have disjoint blocks of lines, or panels.
             let target = unsafe { shared.slice(start, len) };
             let block = b.part(lines, columns).transposed();
-            pack_panels(device.level(), block, target, (PANEL, PANEL));
+            pack_panels(way, block, target, (PANEL, PANEL));
         });
-        Packed { data: target, depth, columns }
+        Packed { data: target, way, depth, columns }
     }
 }
 
-/// One packed block of B: `depth` of the `packed_depth` lines of each panel are used.
+/// One packed block of B, some of the `packed_words` words of each panel of which are used.
 struct Block<'a> {
     panels: &'a [f32],
-    packed_depth: usize,
+    packed_words: usize,
     columns: usize,
     accumulate: bool,
 }
 
+/// Packs rows of A as panels of `step` rows.
+fn pack_left(way: Way, rows: View<'_>, panels: &mut [f32], step: usize) {
+    if way.left_in_words() {
+        return pack_panels(way, rows, panels, (step, A_STRIDE));
+    }
+    let (depth, len) = (rows.columns(), way.lines(rows.columns()) * A_STRIDE);
+    for (panel, first) in panels.chunks_exact_mut(len).zip((0..rows.rows()).step_by(step)) {
+        let rows = rows.part(first..rows.rows().min(first + step), 0..depth);
+        pack_panels(way.level.into(), rows, panel, (step, A_STRIDE));
+        // What stands beside the zero at the end of a line of B must be a number.
+        panel[depth * A_STRIDE..].fill(0.0);
+        round(way.level, panel);
+    }
+}
+
 /// All rows of `a [m, depth]` over one packed block.
-fn run_block(level: Level, out: Out<'_>, a: View<'_>, block: &Block<'_>, a_panels: &mut [f32]) {
+fn run_block(way: Way, out: Out<'_>, a: View<'_>, block: &Block<'_>, a_panels: &mut [f32]) {
     let (m, depth) = (a.rows(), a.columns());
-    let panel_len = block.packed_depth * PANEL;
-    assert!(depth <= block.packed_depth, "a block has all the lines used");
+    let (words, panel_len) = (way.words(depth), block.packed_words * PANEL);
+    let a_panel_len = way.lines(depth) * A_STRIDE;
+    assert!(words <= block.packed_words, "a block has all the words used");
     assert!(block.panels.len() >= block.columns.div_ceil(PANEL) * panel_len, "panels are whole");
-    let step = tile::rows(level);
+    let step = tile::rows(way.level);
     let group = if a.lies_by_columns() { GROUP } else { 1 };
     let tiles = block.columns.div_ceil(PANEL);
     for first in (0..m).step_by(step * group) {
         let rows = a.part(first..m.min(first + step * group), 0..depth);
-        pack_panels(level, rows, a_panels, (step, A_STRIDE));
+        pack_left(way, rows, a_panels, step);
         let ahead = rows.rows() + first;
         let next = a.part(ahead..m.min(ahead + step), 0..depth);
         for (panel, first) in (first..ahead).step_by(step).enumerate() {
             let count = step.min(ahead - first);
-            let panel = &a_panels[panel * A_STRIDE * depth..];
+            let panel = &a_panels[panel * a_panel_len..];
             for (index, from) in (0..block.columns).step_by(PANEL).enumerate() {
                 if group == 1 {
-                    fetch_part(level, next, (index, tiles));
+                    fetch_part(way.level, next, (index, tiles));
                 }
                 let columns = PANEL.min(block.columns - from);
                 let place = out.at(first, from);
                 let last = place.start + (count - 1) * out.row_stride + columns - 1;
                 let tile = Tile {
-                    depth,
+                    words,
                     a: panel.as_ptr(),
                     b: block.panels[index * panel_len..].as_ptr(),
                     c: place.buffer.pointer(place.start, last),
@@ -149,9 +171,9 @@ fn run_block(level: Level, out: Out<'_>, a: View<'_>, block: &Block<'_>, a_panel
                     columns,
                     accumulate: block.accumulate,
                 };
-                // SAFETY: A is a packed panel of `depth` lines, B has as many by the assertions,
+                // SAFETY: A is a packed panel of all its lines, B has as many by the assertions,
                 // C lies inside its buffer and is exclusively ours by the promise of `Out::new`.
-                unsafe { tile::run(level, count, &tile) };
+                unsafe { tile::run(way, count, &tile) };
             }
         }
     }
@@ -160,7 +182,6 @@ fn run_block(level: Level, out: Out<'_>, a: View<'_>, block: &Block<'_>, a_panel
 /// A product with a packed B on the calling thread, of some columns, which begin at a panel, and
 /// the first `a.columns()` lines of B. `scratch` has [`PRODUCT_SCRATCH`] elements or more.
 pub(crate) fn multiply_packed(
-    level: Level,
     out: Out<'_>,
     a: View<'_>,
     (b, columns): (Packed<'_>, Range<usize>),
@@ -172,32 +193,33 @@ pub(crate) fn multiply_packed(
         "the packed matrix is large enough"
     );
     assert!(columns.start % PANEL == 0, "columns begin at a panel");
-    let (step, line) = (depth_step(b.depth), b.columns.next_multiple_of(PANEL));
-    let width = block_width(columns.len(), step);
+    let way = b.way;
+    let (step, line) = (depth_step(way, b.depth), b.columns.next_multiple_of(PANEL));
+    let width = block_width(columns.len(), way.words(step));
     for left in columns.clone().step_by(width) {
         for from in (0..a.columns()).step_by(step) {
-            let packed_depth = step.min(b.depth - from);
+            let packed_words = way.words(step.min(b.depth - from));
             let block = Block {
-                panels: &b.data[from * line + left * packed_depth..],
-                packed_depth,
+                panels: &b.data[way.words(from) * line + left * packed_words..],
+                packed_words,
                 columns: width.min(columns.end - left),
                 accumulate: accumulate || from > 0,
             };
             let a = a.part(0..a.rows(), from..a.columns().min(from + step));
-            run_block(level, out.at(0, left - columns.start), a, &block, scratch);
+            run_block(way, out.at(0, left - columns.start), a, &block, scratch);
         }
     }
 }
 
 /// Columns of blocks of B that stay in the second cache, of equal widths.
-fn block_width(n: usize, depth: usize) -> usize {
-    let most = BLOCK / depth / PANEL * PANEL;
+fn block_width(n: usize, words: usize) -> usize {
+    let most = BLOCK / words / PANEL * PANEL;
     n.div_ceil(n.div_ceil(most).max(1)).next_multiple_of(PANEL).max(PANEL)
 }
 
 /// A product on the calling thread. `scratch` has [`PRODUCT_SCRATCH`] elements or more.
 pub(crate) fn multiply(
-    level: Level,
+    way: impl Into<Way>,
     out: Out<'_>,
     a: View<'_>,
     b: View<'_>,
@@ -205,27 +227,28 @@ pub(crate) fn multiply(
     scratch: &mut [f32],
 ) {
     assert_eq!(a.columns(), b.rows(), "the inner sizes of a product agree");
+    let (way, (k, n)) = (way.into(), (b.rows(), b.columns()));
     let (a_panels, b_block) = scratch.split_at_mut(GROUP * A_PANEL);
-    let (k, n) = (b.rows(), b.columns());
-    let (step, width) = (depth_step(k), block_width(n, depth_step(k)));
+    let step = depth_step(way, k);
+    let width = block_width(n, way.words(step));
     for left in (0..n).step_by(width) {
         let columns = left..n.min(left + width);
         for from in (0..k).step_by(step) {
             let depth = from..k.min(from + step);
             let lanes = b.part(depth.clone(), columns.clone()).transposed();
-            pack_panels(level, lanes, b_block, (PANEL, PANEL));
+            pack_panels(way, lanes, b_block, (PANEL, PANEL));
             let block = Block {
                 panels: b_block,
-                packed_depth: depth.len(),
+                packed_words: way.words(depth.len()),
                 columns: columns.len(),
                 accumulate: accumulate || from > 0,
             };
-            run_block(level, out.at(0, left), a.part(0..a.rows(), depth), &block, a_panels);
+            run_block(way, out.at(0, left), a.part(0..a.rows(), depth), &block, a_panels);
         }
     }
 }
 
-/// A product on all threads of a device, into a dense `[m, n]` buffer.
+/// A product on all threads of a device, in its way, into a dense `[m, n]` buffer.
 pub(crate) fn product(
     device: &Device,
     out: &mut [f32],
@@ -233,19 +256,20 @@ pub(crate) fn product(
     b: View<'_>,
     accumulate: bool,
 ) {
-    let (n, k) = (b.columns(), b.rows());
-    let repeated = split(device, (a.rows(), n, k)).0 > 1 && packed_len(k, n) <= SHARED;
+    let (n, k, way) = (b.columns(), b.rows(), device.way());
+    let packed_len = packed_len(way.words(k), n);
+    let repeated = split(device, (a.rows(), n, k)).0 > 1 && packed_len <= SHARED;
     let mut room = if repeated { device.try_shared() } else { None };
     if let Some(room) = &mut room {
-        let packed = Packed::on(device, b, room.room(packed_len(k, n)));
+        let packed = Packed::on(device, b, room.room(packed_len));
         return product_packed(device, out, a, packed, accumulate);
     }
     on_tasks(device, out, a, (k, n), |out, a, columns, scratch| {
-        multiply(device.level(), out, a, b.part(0..k, columns), accumulate, scratch);
+        multiply(way, out, a, b.part(0..k, columns), accumulate, scratch);
     });
 }
 
-/// The same with a B that was packed before.
+/// The same with a B that was packed before, in the way in which it was.
 pub(crate) fn product_packed(
     device: &Device,
     out: &mut [f32],
@@ -254,7 +278,7 @@ pub(crate) fn product_packed(
     accumulate: bool,
 ) {
     on_tasks(device, out, a, (b.depth, b.columns), |out, a, columns, scratch| {
-        multiply_packed(device.level(), out, a, (b, columns), accumulate, scratch);
+        multiply_packed(out, a, (b, columns), accumulate, scratch);
     });
 }
 

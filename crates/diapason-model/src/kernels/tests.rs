@@ -1,7 +1,9 @@
 //! Products against their scalar twin, bit by bit, and the other kernels against plain loops.
 
 use super::pack::View;
+use super::pairs::unpacked;
 use super::product::{Out, PRODUCT_SCRATCH, multiply, product};
+use super::way::Operands;
 use super::*;
 use crate::{Activation, Device};
 
@@ -22,16 +24,35 @@ fn numbers(count: usize, seed: u64) -> Vec<f32> {
     (0..count).map(|_| stream.random_range(-1.0..1.0_f32)).collect()
 }
 
-/// The twin: one chain per element in the order of k.
-fn plain(level: Level, out: &mut [f32], a: View<'_>, b: View<'_>, accumulate: bool) {
+/// All ways that this machine has.
+fn ways() -> Vec<Way> {
+    let pairs = |level: Level| {
+        let dots = if level.multiplies_pairs() { vec![false, true] } else { vec![false] };
+        dots.into_iter().map(move |dots| Way { level, operands: Operands::Bf16 { dots } })
+    };
+    let levels = levels();
+    levels
+        .iter()
+        .map(|level| Way::from(*level))
+        .chain(levels.iter().copied().flat_map(pairs))
+        .collect()
+}
+
+/// The twin: one chain per element in the order of k, or of words and in each the later k first.
+fn plain(way: Way, out: &mut [f32], a: View<'_>, b: View<'_>, accumulate: bool) {
+    let pairs = way.operands != Operands::F32;
+    let operand = |value: f32| if pairs { f32::from_bits(bf16_of(value) << 16) } else { value };
+    let mut order: Vec<usize> = (0..a.columns()).collect();
+    if pairs {
+        order.chunks_exact_mut(2).for_each(<[usize]>::reverse);
+    }
     for i in 0..a.rows() {
         for j in 0..b.columns() {
             let value = &mut out[i * b.columns() + j];
             let start = if accumulate { *value } else { 0.0 };
-            *value = (0..a.columns()).fold(start, |sum, k| match level {
-                Level::Baseline => sum + a.at(i, k) * b.at(k, j),
-                #[cfg(target_arch = "x86_64")]
-                _ => a.at(i, k).mul_add(b.at(k, j), sum),
+            *value = order.iter().fold(start, |sum, k| {
+                let (a, b) = (operand(a.at(i, *k)), operand(b.at(*k, j)));
+                if way.level == Level::Baseline { sum + a * b } else { a.mul_add(b, sum) }
             });
         }
     }
@@ -40,7 +61,7 @@ fn plain(level: Level, out: &mut [f32], a: View<'_>, b: View<'_>, accumulate: bo
 #[test]
 fn a_product_has_the_bits_of_its_scalar_twin_in_every_form_and_size() {
     let sizes = [(1, 1, 1), (2, 33, 7), (7, 64, 300), (15, 31, 17), (64, 48, 600), (29, 400, 20)];
-    for level in levels() {
+    for way in ways() {
         for (m, n, k) in sizes {
             let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
             for form in 0..4 {
@@ -57,14 +78,44 @@ fn a_product_has_the_bits_of_its_scalar_twin_in_every_form_and_size() {
                 for accumulate in [false, true] {
                     let mut expected = numbers(m * n, 3);
                     let mut found = expected.clone();
-                    plain(level, &mut expected, a, b, accumulate);
+                    plain(way, &mut expected, a, b, accumulate);
                     let mut scratch = vec![f32::NAN; PRODUCT_SCRATCH];
-                    multiply(level, Out::own(&mut found, n), a, b, accumulate, &mut scratch);
-                    assert_eq!(bits(&expected), bits(&found), "{level:?} {m} {n} {k} {form}");
+                    multiply(way, Out::own(&mut found, n), a, b, accumulate, &mut scratch);
+                    if way.operands == (Operands::Bf16 { dots: true }) {
+                        // The instruction takes numbers too small to matter for zero.
+                        near(&expected, &found, 1e-5);
+                    } else {
+                        assert_eq!(bits(&expected), bits(&found), "{way:?} {m} {n} {k} {form}");
+                    }
                 }
             }
         }
     }
+}
+
+fn near(expected: &[f32], found: &[f32], error: f32) {
+    for (expected, found) in expected.iter().zip(found) {
+        assert!((expected - found).abs() <= error, "{found} for {expected}");
+    }
+}
+
+#[test]
+fn a_word_holds_the_two_nearest_bfloat16() {
+    let step = 2.0_f32.powi(-7);
+    for (given, expected) in [
+        (1.0 + 0.49 * step, 1.0),
+        (1.0 + 0.5 * step, 1.0),
+        (1.0 + 1.5 * step, 1.0 + 2.0 * step),
+        (1e-39, f32::from_bits(0x000b_0000)),
+        (f32::MAX, f32::INFINITY),
+        (f32::NEG_INFINITY, f32::NEG_INFINITY),
+        (-0.0, -0.0),
+    ] {
+        let [earlier, later] = unpacked(bf16_of(given) | bf16_of(-given) << 16);
+        assert_eq!(earlier.to_bits(), expected.to_bits(), "{given}");
+        assert_eq!(later.to_bits(), (-earlier).to_bits());
+    }
+    assert!(unpacked(bf16_of(f32::from_bits(0x7f80_0001)))[0].is_nan());
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
@@ -76,16 +127,28 @@ fn a_row_has_the_same_bits_in_any_company_and_at_any_number_of_threads() {
     let (m, n, k) = (150, 410, 521);
     let (a, b) = (numbers(m * k, 4), numbers(n * k, 5));
     let weights = View::new(&b, (n, k), (k, 1)).transposed();
-    let run = |threads: usize, rows: usize| {
-        let mut out = vec![0.0; rows * n];
-        let view = View::new(&a, (rows, k), (k, 1));
-        product(&Device::cpu(threads), &mut out, view, weights, false);
-        bits(&out)
-    };
-    let all = run(1, m);
-    for threads in [1, 2, 3] {
-        for rows in [1, 2, 7, 14, 15, 64, m] {
-            assert_eq!(run(threads, rows), all[..rows * n], "{threads} threads, {rows} rows");
+    for precision in [ProductPrecision::F32, ProductPrecision::Bf16] {
+        let run = |threads: usize, rows: usize, kept: bool| {
+            let mut out = vec![0.0; rows * n];
+            let view = View::new(&a, (rows, k), (k, 1));
+            let device = Device::cpu(threads).with_products(precision);
+            if kept {
+                let mut room = vec![f32::NAN; packed_len(device.way().words(k), n)];
+                let packed = Packed::on(&device, weights, &mut room);
+                product_packed(&device, &mut out, view, packed, false);
+            } else {
+                product(&device, &mut out, view, weights, false);
+            }
+            bits(&out)
+        };
+        let all = run(1, m, false);
+        for threads in [1, 2, 3] {
+            for rows in [1, 2, 7, 14, 15, 64, m] {
+                for kept in [false, true] {
+                    let found = run(threads, rows, kept);
+                    assert_eq!(found, all[..rows * n], "{threads} threads, {rows} rows, {kept}");
+                }
+            }
         }
     }
 }

@@ -2,9 +2,13 @@
 //!
 //! `C[r, j] (+)= Σ_k A[r, k] · B[k, j]` for `r < R` and `j < 32`. Each element is one chain of
 //! fused multiply-adds in the order of k, which starts at zero or at what C holds. So neither the
-//! number of rows, nor blocking over k, nor edges, nor threads can change a bit of it.
+//! number of rows, nor blocking over k, nor edges, nor threads can change a bit of it. Of operands
+//! in bfloat16 a word holds two k: the chain takes the later of them first, as AVX-512 BF16 does.
+
+mod pairs;
 
 use super::Level;
+use super::way::{Operands, Way};
 
 /// Columns of a packed panel of B.
 pub(super) const PANEL: usize = 32;
@@ -15,10 +19,10 @@ pub(super) const A_STRIDE: usize = 16;
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
     /// Length of the sum.
-    pub depth: usize,
-    /// A packed panel: `A[r, k]` at `a + 16·k + r`.
+    pub words: usize,
+    /// A packed panel: line k of row r at `a + 16·k + r`, [`Way::lines`] of them.
     pub a: *const f32,
-    /// A packed panel: `B[k, j]` at `b + 32·k + j`.
+    /// A packed panel: word k of column j at `b + 32·k + j`.
     pub b: *const f32,
     /// `C[r, j]` at `c + r·c_row + j`.
     pub c: *mut f32,
@@ -45,7 +49,7 @@ pub(super) fn rows(level: Level) -> usize {
 ///
 /// # Safety
 /// The operands must be readable and C writable at the places the fields describe.
-pub(super) unsafe fn run(level: Level, count: usize, tile: &Tile) {
+pub(super) unsafe fn run(way: Way, count: usize, tile: &Tile) {
     macro_rules! by_rows {
         ($($rows:literal)* => |$name:ident| $call:expr) => {
             match count {
@@ -58,13 +62,24 @@ pub(super) unsafe fn run(level: Level, count: usize, tile: &Tile) {
             }
         };
     }
-    match level {
-        Level::Baseline => by_rows!(1 2 3 4 => |R| baseline::<R>(tile)),
+    match (way.level, way.operands) {
+        (Level::Baseline, Operands::F32) => by_rows!(1 2 3 4 => |R| baseline::<R>(tile)),
+        (Level::Baseline, _) => by_rows!(1 2 3 4 => |R| pairs::baseline::<R>(tile)),
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => by_rows!(1 2 3 4 5 6 => |R| avx2::<R>(tile)),
+        (Level::Avx2, Operands::F32) => by_rows!(1 2 3 4 5 6 => |R| avx2::<R>(tile)),
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => {
+        (Level::Avx2, _) => by_rows!(1 2 3 4 5 6 => |R| pairs::avx2::<R>(tile)),
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx512, Operands::F32) => {
             by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| avx512::<R>(tile));
+        }
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx512, Operands::Bf16 { dots: true }) => {
+            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| pairs::avx512_dots::<R>(tile));
+        }
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx512, _) => {
+            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| pairs::avx512::<R>(tile));
         }
     }
 }
@@ -84,7 +99,7 @@ unsafe fn baseline<const R: usize>(tile: &Tile) {
                     }
                 }
             }
-            for k in 0..tile.depth {
+            for k in 0..tile.words {
                 let b: &[f32; WIDTH] = &*tile.b.add(k * PANEL + from).cast();
                 for (r, sum) in sums.iter_mut().enumerate() {
                     let a = *tile.a.add(k * A_STRIDE + r);
@@ -131,7 +146,7 @@ unsafe fn avx2<const R: usize>(tile: &Tile) {
                 }
             }
             let (mut a, mut b) = (tile.a, tile.b.add(from));
-            for _ in 0..tile.depth {
+            for _ in 0..tile.words {
                 let (low, high) = (_mm256_loadu_ps(b), _mm256_loadu_ps(b.add(8)));
                 for (r, sum) in sums.iter_mut().enumerate() {
                     let value = _mm256_set1_ps(*a.add(r));
@@ -180,7 +195,7 @@ unsafe fn avx512<const R: usize>(tile: &Tile) {
             }
         }
         let (mut a, mut b) = (tile.a, tile.b);
-        for _ in 0..tile.depth {
+        for _ in 0..tile.words {
             _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(AHEAD).cast());
             _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(AHEAD + 16).cast());
             let (low, high) = (_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16)));

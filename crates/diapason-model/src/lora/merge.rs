@@ -3,16 +3,17 @@
 use super::{Adapter, Linear, Site};
 use crate::forward::matrix;
 use crate::kernels::{add_columns, product};
-use crate::{Arch, Device, Layout, Model, ModelError};
+use crate::{Arch, Device, Layout, Model, ModelError, ProductPrecision};
 use std::ops::Range;
 
 impl Model {
-    /// The base with `W + s·B·A` in place of `W`, without adapters. Where embedding and head are
+    /// The base with `W + s·B·A` in place of `W`, in f32 on any device, without adapters. Where embedding and head are
     /// one tensor and one of them is adapted, they become two.
     ///
     /// # Errors
     /// [`ModelError::Adapter`] if the adapter was made for another shape.
     pub fn merged(&self, device: &Device, adapter: &Adapter) -> Result<Self, ModelError> {
+        let device = &device.with_products(ProductPrecision::F32);
         let mut check = Model { adapters: Vec::new(), ..self.clone() };
         check.attach(adapter.clone())?;
         let apart = self.arch.tied

@@ -17,22 +17,13 @@ struct Answer {
 fn read(args: &MeasureArgs, name: &str) -> anyhow::Result<Vec<Answer>> {
     let rows: Vec<Value> = read_rows(&args.answers)?;
     let answer = |(index, row): (usize, &Value)| {
-        // What a model wrote itself is no measure of what it was asked.
-        let told = if row.get("asked").is_some() { &row["asked"] } else { &row["markers"] };
-        let asked = match &told[name] {
-            Value::Number(number) => Some(number.to_string()),
-            other => other.as_str().map(str::to_owned),
-        };
         let place = || format!("`{}`, row {}", args.answers.display(), index + 1);
         Ok(Answer {
             unit: format!("row {}", index + 1),
-            asked: asked.with_context(|| {
+            asked: asked(row, name).with_context(|| {
                 format!("{}: nothing says which `{name}` was asked for", place())
             })?,
-            text: row["completion"]
-                .as_str()
-                .with_context(|| format!("{}: no `completion`", place()))?
-                .to_owned(),
+            text: text(row).with_context(place)?.to_owned(),
         })
     };
     rows.iter().enumerate().map(answer).collect()
@@ -60,21 +51,52 @@ pub(super) fn languages(session: &Session<'_>, args: &MeasureArgs) -> anyhow::Re
     print(session, collector, (args.seed, args.json))
 }
 
-/// Prints how often and by how much answers miss the number of words asked for.
+/// Prints how often and by how much answers miss the length asked for: in words, sentences or
+/// paragraphs, whichever a row asks for.
 pub(super) fn lengths(session: &Session<'_>, args: &MeasureArgs) -> anyhow::Result<()> {
+    let rows: Vec<Value> = read_rows(&args.answers)?;
+    ensure!(!rows.is_empty(), "`{}` holds no answers", args.answers.display());
     let counter = Counter::new();
     let mut collector = Collector::default();
-    for answer in read(args, "length_tokens")? {
-        let asked: usize =
-            answer.asked.parse().ok().filter(|asked| *asked > 0).with_context(|| {
-                format!("{}: `{}` is no number of words", answer.unit, answer.asked)
-            })?;
-        let Some(outcome) = length(asked, counter.words(&answer.text)) else { continue };
-        let task = "levers/length";
-        collector.add(task, &answer.unit, "length_violation_share", outcome.violation)?;
-        collector.add(task, &answer.unit, "length_relative_error/words", outcome.relative_error)?;
+    for (index, row) in rows.iter().enumerate() {
+        let place = || format!("`{}`, row {}", args.answers.display(), index + 1);
+        let text = text(row).with_context(place)?;
+        let (unit, found) = (format!("row {}", index + 1), counter.lengths(text));
+        let mut nothing = true;
+        for (name, of, found) in [
+            ("length_tokens", "words", found.words),
+            ("length_sentences", "sentences", found.sentences),
+            ("length_paragraphs", "paragraphs", found.paragraphs),
+        ] {
+            let Some(asked) = asked(row, name) else { continue };
+            nothing = false;
+            let number: Option<usize> = asked.parse().ok().filter(|asked| *asked > 0);
+            let number =
+                number.with_context(|| format!("{}: `{asked}` is no number of {of}", place()))?;
+            let Some(outcome) = length(number, found) else { continue };
+            let (task, violation) = ("levers/length", outcome.violation);
+            let metric = match of {
+                "words" => "length_violation_share".to_owned(),
+                of => format!("length_violation_share/{of}"),
+            };
+            collector.add(task, &unit, &metric, violation)?;
+            let metric = format!("length_relative_error/{of}");
+            collector.add(task, &unit, &metric, outcome.relative_error)?;
+        }
+        ensure!(!nothing, "{}: nothing says which `length_tokens` was asked for", place());
     }
-    let nothing = collector.clone().finish().tasks.is_empty();
-    ensure!(!nothing, "`{}` holds no answers", args.answers.display());
     print(session, collector, (args.seed, args.json))
+}
+
+/// What a row asks for by a marker. What a model wrote itself is no measure of what it was asked.
+fn asked(row: &Value, name: &str) -> Option<String> {
+    let told = if row.get("asked").is_some() { &row["asked"] } else { &row["markers"] };
+    match &told[name] {
+        Value::Number(number) => Some(number.to_string()),
+        other => other.as_str().map(str::to_owned),
+    }
+}
+
+fn text(row: &Value) -> anyhow::Result<&str> {
+    row["completion"].as_str().context("no `completion`")
 }

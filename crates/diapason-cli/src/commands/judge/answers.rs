@@ -18,6 +18,8 @@ pub(super) struct Answered {
     pub answer: String,
     /// How good it is, where that is known.
     pub score: Option<f64>,
+    /// The value of the marker by which prompts are told apart.
+    group: Option<String>,
 }
 
 /// All answers of a file.
@@ -40,8 +42,13 @@ pub(super) struct Pair<'a> {
 }
 
 impl Answers {
-    /// Reads a file; every row has a score in the column, if one is named.
-    pub(super) fn read(path: &Path, column: Option<&str>) -> anyhow::Result<Self> {
+    /// Reads a file; every row has a score in the column, if one is named. With `by`, rows that have
+    /// this marker belong to the group of its value.
+    pub(super) fn read(
+        path: &Path,
+        column: Option<&str>,
+        by: Option<&str>,
+    ) -> anyhow::Result<Self> {
         let mut rows = Rows::open(path)?;
         let (mut found, mut content) = (Vec::new(), String::new());
         while let Some((line, text)) = rows.next_row()? {
@@ -56,12 +63,14 @@ impl Answers {
                 _ => None,
             });
             let score = column.map(|column| score(&row, column)).transpose().with_context(place)?;
+            let group = by.and_then(|marker| group(&row, marker));
             found.extend(answers.into_iter().map(|answer| Answered {
                 line,
                 id: id.clone(),
                 prompt: prompt.clone(),
                 answer,
                 score,
+                group: group.clone(),
             }));
         }
         ensure!(!found.is_empty(), "`{}` holds no row", path.display());
@@ -101,6 +110,25 @@ impl Answered {
             Some(id) if named => id.clone(),
             _ => Fingerprint::of(self.prompt.as_bytes()).0,
         }
+    }
+}
+
+/// What a row says of a marker: in a column of its name, as it was asked for, or as it was written.
+fn group(row: &Value, marker: &str) -> Option<String> {
+    let found = [&row[marker], &row["asked"][marker], &row["markers"][marker]];
+    found.into_iter().find_map(|value| match value {
+        Value::String(value) => Some(value.clone()),
+        Value::Number(value) => Some(value.to_string()),
+        Value::Array(values) => values.first().and_then(Value::as_str).map(str::to_owned),
+        _ => None,
+    })
+}
+
+impl Pair<'_> {
+    /// The value of the marker by which prompts are told apart: the model's row says it, else the
+    /// opponent's.
+    pub(super) fn group(&self) -> Option<&str> {
+        self.model.group.as_deref().or(self.opponent.group.as_deref())
     }
 }
 
@@ -213,7 +241,7 @@ mod tests {
         let path = folder.join(name);
         let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
         std::fs::write(&path, lines.join("\n")).unwrap();
-        Answers::read(&path, None).unwrap()
+        Answers::read(&path, None, Some("domain")).unwrap()
     }
 
     #[test]
@@ -246,6 +274,18 @@ mod tests {
             json!({"role": "user", "content": "again"}),
         ]);
         assert_eq!(longer.unwrap(), ("[system] s\n\n[user] u".to_owned(), vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn a_marker_stands_in_a_column_or_where_it_was_asked_for_or_written() {
+        for (row, found) in [
+            (json!({"domain": "Math", "asked": {"domain": "Legal"}}), Some("Math")),
+            (json!({"asked": {"domain": "Legal"}, "markers": {"domain": "Code"}}), Some("Legal")),
+            (json!({"markers": {"domain": ["Code", "Math"]}}), Some("Code")),
+            (json!({"markers": {"lang": "French"}}), None),
+        ] {
+            assert_eq!(group(&row, "domain").as_deref(), found, "{row}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 /// Runs `judge classes`.
 pub(super) fn classes(session: &Session<'_>, args: &ClassesArgs) -> anyhow::Result<()> {
-    let answers = Answers::read(&args.input, None)?;
+    let answers = Answers::read(&args.input, None, None)?;
     let wanted = usize::from(args.draws);
     let (units, draws) = draws(&answers, wanted)?;
     let same = question(Asked::Same, &args.out)?;

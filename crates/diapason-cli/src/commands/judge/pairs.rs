@@ -1,6 +1,7 @@
 //! Pairwise judging: every pair in both orders, by one judge or several.
 
 use super::answers::{Answers, Pair, pairs as matched};
+use super::by::By;
 use super::{Found, Session, finish, kept_answers, open, percent, question, told};
 use crate::args::PairsArgs;
 use crate::asking::{Asker, Estimate};
@@ -15,18 +16,22 @@ type Both = [Option<Ruling<Verdict>>; 2];
 
 /// Runs `judge pairs`.
 pub(super) fn pairs(session: &Session<'_>, args: &PairsArgs) -> anyhow::Result<()> {
-    let (model, opponent) =
-        (Answers::read(&args.model, None)?, Answers::read(&args.opponent, None)?);
+    let (by, marker) = (By::of(&args.by)?, args.by.by.as_deref());
+    let model = Answers::read(&args.model, None, marker)?;
+    let opponent = Answers::read(&args.opponent, None, marker)?;
     let pairs = matched(&model, &opponent)?;
     let question = question(Asked::Better, &args.out)?;
     ensure!(
         !args.judges.judges.is_empty(),
         "nobody judges\n\nhint: `--judge URL --judge-model NAME` asks a language model; `judge scores` compares scores that the rows have"
     );
-    let settings = json!({
+    let mut settings = json!({
         "model": told(&model), "opponent": told(&opponent), "judges": args.judges.models,
         "instructions": question.instructions(), "question": question.fingerprint(),
     });
+    if let Some(by) = &by {
+        settings["by"] = by.settings();
+    }
     let Some(artifact) = open(session, &args.out, "duels", settings)? else { return Ok(()) };
     let judges = judges(&args.judges, false, &kept_answers(&args.out))?;
     let about: Vec<Value> = pairs.iter().filter(|pair| !is_equal(pair)).flat_map(shown).collect();
@@ -40,7 +45,7 @@ pub(super) fn pairs(session: &Session<'_>, args: &PairsArgs) -> anyhow::Result<(
         session.console.say(&judge.summary("without a verdict"));
     }
     let names = [model.name.as_str(), opponent.name.as_str()];
-    let found = found(&judges, &question, &pairs, names, args.out.seed)?;
+    let found = found((&judges, &question), &pairs, names, by.as_ref(), args.out.seed)?;
     finish(session, &args.out, artifact, found)
 }
 
@@ -59,10 +64,10 @@ fn shown(pair: &Pair<'_>) -> [Value; 2] {
 
 /// All figures of all judges.
 fn found(
-    judges: &[Asker],
-    question: &JudgeQuestion,
+    (judges, question): (&[Asker], &JudgeQuestion),
     pairs: &[Pair<'_>],
     [model, opponent]: [&str; 2],
+    by: Option<&By>,
     seed: u64,
 ) -> anyhow::Result<Found> {
     let streams = Streams::new(seed).within("pairs");
@@ -93,18 +98,17 @@ fn found(
             json!({"win_rate": rates.win_rate,
                    "win_rate_at_equal_length": rates.at_equal_length}),
         );
-        told.insert(judge.model.clone(), summary.json(rates.consistent_share));
+        let mut about = summary.json(rates.consistent_share);
+        if let Some(by) = by {
+            let (more, groups) = by.told(pairs, &summary.duels, &streams);
+            lines.extend(more);
+            about["by"] = groups;
+        }
+        told.insert(judge.model.clone(), about);
         verdicts.push(both);
     }
     let agreements = agreements(judges, pairs, &verdicts);
-    lines.extend(agreements.iter().map(|([one, other], agreement)| {
-        let kappa = agreement.kappa.map_or("none".to_owned(), |kappa| format!("{kappa:.2}"));
-        let share = 100.0 * agreement.share;
-        format!(
-            "{one} and {other} agree on {share:.1} % of {} verdicts, kappa {kappa}",
-            agreement.n
-        )
-    }));
+    lines.extend(agreements.iter().map(|(judges, agreement)| agree(*judges, agreement)));
     let agreements: Vec<Value> = agreements
         .iter()
         .map(|(judges, agreement)| {
@@ -183,6 +187,13 @@ impl Summary {
         json!({"won": won, "tied": tied, "lost": lost, "consistent_share": consistent,
                "without_verdict": self.lost})
     }
+}
+
+/// An agreement in words.
+fn agree([one, other]: [&str; 2], agreement: &Agreement) -> String {
+    let kappa = agreement.kappa.map_or("none".to_owned(), |kappa| format!("{kappa:.2}"));
+    let (share, n) = (100.0 * agreement.share, agreement.n);
+    format!("{one} and {other} agree on {share:.1} % of {n} verdicts, kappa {kappa}")
 }
 
 /// How far every two judges agree, on the verdicts that both gave; nobody was asked about answers

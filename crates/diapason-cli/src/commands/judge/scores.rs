@@ -2,6 +2,7 @@
 //! inferred.
 
 use super::answers::{Answered, Answers, Pair, pairs};
+use super::by::By;
 use super::{Found, Session, finish, kept_answers, mean, open, percent, question, told};
 use crate::args::ScoresArgs;
 use crate::asking::{Asker, Estimate};
@@ -15,9 +16,10 @@ use serde_json::{Map, Value, json};
 /// Runs `judge scores`.
 pub(super) fn scores(session: &Session<'_>, args: &ScoresArgs) -> anyhow::Result<()> {
     let column = args.judges.judges.is_empty().then_some(args.score_column.as_str());
-    let mut files = vec![Answers::read(&args.model, column)?];
+    let (by, marker) = (By::of(&args.by)?, args.by.by.as_deref());
+    let mut files = vec![Answers::read(&args.model, column, marker)?];
     if let Some(opponent) = &args.opponent {
-        files.push(Answers::read(opponent, column)?);
+        files.push(Answers::read(opponent, column, marker)?);
         // Told before anything is paid.
         pairs(&files[0], &files[1])?;
     }
@@ -31,6 +33,9 @@ pub(super) fn scores(session: &Session<'_>, args: &ScoresArgs) -> anyhow::Result
         settings["instructions"] = question.instructions().into();
         settings["question"] = json!(question.fingerprint());
     }
+    if let Some(by) = &by {
+        settings["by"] = by.settings();
+    }
     let Some(artifact) = open(session, &args.out, "scores", settings)? else { return Ok(()) };
     let judges = judges(&args.judges, args.reward, &kept_answers(&args.out))?;
     let all: Vec<Value> = files.iter().flat_map(|file| &file.rows).map(shown).collect();
@@ -41,7 +46,8 @@ pub(super) fn scores(session: &Session<'_>, args: &ScoresArgs) -> anyhow::Result
     if column.is_none() {
         expected.agree(session, &args.judges.spending, ("", 0.0))?;
     }
-    let (mut scores, streams) = (Scores::default(), Streams::new(args.out.seed).within("scores"));
+    let streams = Streams::new(args.out.seed).within("scores");
+    let mut scores = Scores { by, ..Scores::default() };
     if let Some(column) = column {
         scores.add(column, &files, &streams)?;
     }
@@ -75,6 +81,8 @@ fn scored(judge: &Asker, question: &JudgeQuestion, file: &Answers) -> anyhow::Re
 /// What is found, score by score.
 #[derive(Default)]
 struct Scores {
+    /// By what prompts are told apart.
+    by: Option<By>,
     rulings: Vec<Value>,
     /// Model → task → metric.
     figures: Map<String, Value>,
@@ -113,6 +121,11 @@ impl Scores {
                     percent(&rates.win_rate),
                     percent(&rates.at_equal_length)
                 ));
+                if let Some(groups) = &self.by {
+                    let (more, groups) = groups.told(&pairs, &duels, streams);
+                    self.lines.extend(more);
+                    told.insert("by".to_owned(), groups);
+                }
                 let figures = &mut self.figures[&model.name][&task];
                 figures["win_rate"] = json!(rates.win_rate);
                 figures["win_rate_at_equal_length"] = json!(rates.at_equal_length);

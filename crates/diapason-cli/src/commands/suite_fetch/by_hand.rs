@@ -48,7 +48,7 @@ pub(super) fn take(
             Status::Broken { error } => {
                 session.console.data(&format!("broken   {} {error}", task.name))?;
             }
-            Status::Ready { episodes } => {
+            Status::Ready { episodes, .. } => {
                 session.console.data(&format!("ready    {} {episodes} episodes", task.name))?;
             }
             Status::Missing { missing } => {
