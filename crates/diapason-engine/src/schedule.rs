@@ -4,6 +4,7 @@
 //! with room for its prompt and its first lane, and only when no group before it waits for room.
 //! So whatever has begun can end, and nothing waits for ever.
 
+use crate::check::read_ids;
 use crate::choose::Chooser;
 use crate::draws::Draws;
 use crate::engine::{EngineSettings, Job};
@@ -111,7 +112,7 @@ impl<'a> Scheduler<'a> {
         let mut by_prompt = HashMap::new();
         let missing = job.requests.len();
         for (index, asked) in job.requests.into_iter().zip(job.courses).enumerate() {
-            let place = *by_prompt.entry(asked.0.prompt.clone()).or_insert_with_key(|prompt| {
+            let place = *by_prompt.entry(read_ids(&asked.0)).or_insert_with_key(|prompt| {
                 groups.push(Group::new(prompt.clone(), job.adapter));
                 groups.len() - 1
             });
