@@ -32,6 +32,8 @@ def arguments():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--bf16", action="store_true", help="weights in bf16")
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--prompts", type=int, help="score only the first of them")
+    parser.add_argument("--draws", type=int, help="default: as many as the file asks for")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--repetitions", type=int, default=1, help="after one that is not timed")
     return parser.parse_args()
@@ -90,21 +92,25 @@ def main():
     for repetition in range(options.repetitions + 1):
         began = time.perf_counter()
         if options.what == "score":
-            requests = rows(options.folder / "requests.jsonl")
+            requests = rows(options.folder / "requests.jsonl")[: options.prompts]
             # The first time only faults pages in.
             some = requests if repetition else requests[:4]
             found = score(torch, model, some, options.batch)
         else:
             request = rows(options.folder / "request.jsonl")[0]
-            sample(torch, model, request if repetition else {**request, "draws": 4})
+            request["draws"] = options.draws or request["draws"]
+            first = {**request, "draws": 4, "new_tokens": 4}
+            sample(torch, model, request if repetition else first)
         if repetition:
             seconds.append(time.perf_counter() - began)
     result["seconds"] = statistics.median(seconds)
     if options.what == "score":
         expected = [nats for row in requests for nats in row["logprobs_nats"]]
+        result["prompts"] = len(requests)
         result["prompts_per_second"] = len(requests) / result["seconds"]
         result["largest_difference_nats"] = max(abs(a - b) for a, b in zip(found, expected))
     else:
+        result["draws"] = request["draws"]
         result["new_tokens_per_second"] = (
             request["draws"] * request["new_tokens"] / result["seconds"]
         )

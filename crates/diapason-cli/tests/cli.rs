@@ -79,6 +79,20 @@ fn quickstart_writes_the_contract_and_reuses_finished_stages() {
     assert!(page.with_extension("json").exists());
 }
 
+fn a_beginning_is_forced(model: &str) {
+    let prompt = ["sample", "--model", model, "--description", "A fruit.", "--json"];
+    let more = ["-n", "4", "--max-tokens", "12", "--begin", "a plum"];
+    let drawn = stdout(&[&prompt[..], &more].concat());
+    assert_eq!(drawn.lines().count(), 4);
+    for row in drawn.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        assert!(row["text"].as_str().unwrap().trim_start().starts_with("a plum"), "{row}");
+        let nats = |name: &str| row[name].as_f64().unwrap();
+        assert!(nats("logprob_nats") <= nats("begin_nats") && nats("begin_nats") < 0.0, "{row}");
+    }
+    let said = failure(&[&prompt[..], &["--begin", "a", "--choice", "b"]].concat());
+    assert!(said.contains("`begin` leads out of the constraint"), "{said}");
+}
+
 fn ask_the_model(model: &str) {
     let draw = |seed: &str| {
         stdout(&[
@@ -105,6 +119,7 @@ fn ask_the_model(model: &str) {
         assert!(rows[0].get(key).is_some(), "no `{key}` in {}", rows[0]);
     }
     assert_eq!(draw("1"), draw("1"));
+    a_beginning_is_forced(model);
 
     let prompt = ["score", "--model", model, "--description", "A coin.", "--json"];
     let scored = stdout(&[&prompt[..], &["--option", "heads", "--option", "tails"]].concat());

@@ -21,7 +21,7 @@ pub(crate) fn check(requests: &[Request], limits: &Limits) -> Result<(), LmError
     for (index, request) in requests.iter().enumerate() {
         let refuse = |problem| LmError::Request { index, problem };
         check_ids("the prompt", &request.prompt, limits).map_err(refuse)?;
-        let prompt = request.prompt.len();
+        let prompt = read_ids(request).len();
         // Tokens in all, and those of them that must be held together in the cache.
         let (needed, held) = match &request.ask {
             Ask::Sample(sampling) => {
@@ -57,10 +57,24 @@ pub(crate) fn check(requests: &[Request], limits: &Limits) -> Result<(), LmError
     Ok(())
 }
 
-/// Most tokens that a draw can have: what is asked for, or what the context leaves.
+/// Most tokens that a draw can have after its beginning: what is asked for, or what the context
+/// leaves after the prompt and that beginning.
 pub(crate) fn longest_draw(sampling: &Sampling, prompt: usize, context: usize) -> usize {
     // A prompt that fills the context is refused; `max` keeps the arithmetic of callers simple.
-    sampling.max_tokens.min(context.saturating_sub(prompt)).max(1)
+    asked_tokens(sampling).min(context.saturating_sub(prompt)).max(1)
+}
+
+/// Tokens that are asked for after the beginning.
+pub(crate) fn asked_tokens(sampling: &Sampling) -> usize {
+    sampling.max_tokens.saturating_sub(sampling.begin.len())
+}
+
+/// What the model reads before it draws or scores: the prompt, and what every draw begins with.
+pub(crate) fn read_ids(request: &Request) -> Vec<u32> {
+    match &request.ask {
+        Ask::Sample(sampling) => [&request.prompt[..], &sampling.begin].concat(),
+        Ask::Score { .. } | Ask::Trace { .. } => request.prompt.clone(),
+    }
 }
 
 fn check_ids(what: &str, ids: &[u32], limits: &Limits) -> Result<(), String> {
@@ -82,6 +96,9 @@ fn check_named(sampling: &Sampling, limits: &Limits) -> Result<(), String> {
     if !biased.is_empty() {
         check_ids("the biases", &biased, limits)?;
     }
+    if !sampling.begin.is_empty() {
+        check_ids("the beginning", &sampling.begin, limits)?;
+    }
     if let Some((id, bias)) =
         sampling.bias.iter().find(|(_, bias)| bias.is_nan() || *bias == f32::INFINITY)
     {
@@ -95,10 +112,19 @@ fn check_named(sampling: &Sampling, limits: &Limits) -> Result<(), String> {
 }
 
 fn check_sampling(sampling: &Sampling) -> Result<(), String> {
-    let Sampling { n, temperature, top_p, min_p, max_tokens, .. } = sampling;
+    let Sampling { n, temperature, top_p, min_p, max_tokens, begin, stop, .. } = sampling;
+    let ended = begin.iter().position(|id| stop.contains(id));
     let rules = [
         (*n > 0, format!("`n` is {n}, expected at least 1")),
         (*max_tokens > 0, format!("`max_tokens` is {max_tokens}, expected at least 1")),
+        (
+            *max_tokens > begin.len(),
+            format!(
+                "`max_tokens` is {max_tokens}, expected more than the {} of `begin`",
+                begin.len()
+            ),
+        ),
+        (ended.is_none(), format!("token {} of `begin` is a stop token", ended.unwrap_or(0))),
         (
             temperature.is_finite() && *temperature >= 0.0,
             format!("`temperature` is {temperature}, expected a number of at least 0"),

@@ -83,17 +83,18 @@ impl Course {
     /// # Errors
     /// What is wrong with its constraint or its stop texts.
     pub(crate) fn of(sampling: &Sampling, texts: &Arc<Texts>) -> Result<Self, String> {
-        let walk = Walk::of(sampling, texts)?;
-        if sampling.stop_texts.is_empty() {
-            return Ok(Course { walk, ends: None });
+        let (walk, ends) = (Walk::of(sampling, texts)?, Ends::of(sampling, texts)?);
+        let mut course = Course { walk, ends };
+        for (place, id) in sampling.begin.iter().enumerate() {
+            course
+                .walk
+                .follow(*id)
+                .map_err(|problem| format!("token {place} of `begin` {problem}"))?;
+            if course.ends_with(*id) {
+                return Err(format!("a stop text is complete at token {place} of `begin`"));
+            }
         }
-        texts.require()?;
-        if sampling.stop_texts.iter().any(String::is_empty) {
-            return Err("a stop text is empty".to_owned());
-        }
-        let stop = sampling.stop_texts.iter().map(|text| text.as_bytes().to_vec()).collect();
-        let ends = Ends { texts: Arc::clone(texts), stop: Arc::new(stop), tail: Vec::new() };
-        Ok(Course { walk, ends: Some(ends) })
+        Ok(course)
     }
 
     /// The same place once more, for another draw.
@@ -112,6 +113,20 @@ impl Course {
         let longest = stop.iter().map(Vec::len).max().unwrap_or(0);
         tail.drain(..tail.len().saturating_sub(longest.saturating_sub(1)));
         false
+    }
+}
+
+impl Ends {
+    fn of(sampling: &Sampling, texts: &Arc<Texts>) -> Result<Option<Self>, String> {
+        if sampling.stop_texts.is_empty() {
+            return Ok(None);
+        }
+        texts.require()?;
+        if sampling.stop_texts.iter().any(String::is_empty) {
+            return Err("a stop text is empty".to_owned());
+        }
+        let stop = sampling.stop_texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+        Ok(Some(Ends { texts: Arc::clone(texts), stop: Arc::new(stop), tail: Vec::new() }))
     }
 }
 
@@ -204,6 +219,25 @@ impl Walk {
             }
         }
         Ok(())
+    }
+
+    /// Goes on by a token that nobody drew.
+    ///
+    /// # Errors
+    /// If it leads out of the constraint.
+    fn follow(&mut self, id: u32) -> Result<(), String> {
+        let allowed = match self {
+            Walk::Free => true,
+            Walk::Choices(choices) => choices.iter().any(|choice| choice[0] == id),
+            Walk::Grammar(matcher, _) => {
+                let mask = matcher.compute_mask_or_eos().map_err(|problem| problem.to_string())?;
+                mask.is_allowed(id)
+            }
+        };
+        if !allowed {
+            return Err("leads out of the constraint".to_owned());
+        }
+        self.advance(id)
     }
 
     /// Goes on by a token that was drawn.

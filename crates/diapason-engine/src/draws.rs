@@ -1,5 +1,6 @@
 //! The draws of one request: each a state of its own, so that their number at a time is free.
 
+use crate::check::asked_tokens;
 use crate::choose::Chooser;
 use crate::constrain::Course;
 use crate::softmax::LogSoftmax;
@@ -40,6 +41,8 @@ pub(crate) struct Draws {
     /// Whether `longest` is what the context leaves, not what was asked for.
     cut_by_context: bool,
     begun: usize,
+    /// Log-probabilities of what every draw begins with, once read.
+    forced: Vec<f32>,
     /// Why a draw could not go on.
     problem: Option<String>,
     pub(crate) running: Vec<Draw>,
@@ -47,13 +50,14 @@ pub(crate) struct Draws {
 }
 
 impl Draws {
-    /// Draws of at most `longest` tokens.
+    /// Draws of at most `longest` tokens after what they are forced to begin with.
     pub(crate) fn new(sampling: Sampling, course: Course, longest: usize) -> Self {
         Draws {
             streams: Streams::new(sampling.seed),
             longest,
-            cut_by_context: longest < sampling.max_tokens,
+            cut_by_context: longest < asked_tokens(&sampling),
             begun: 0,
+            forced: Vec::with_capacity(sampling.begin.len()),
             problem: None,
             running: Vec::new(),
             done: vec![None; sampling.n],
@@ -65,6 +69,16 @@ impl Draws {
     /// Tokens that a draw may hold in the cache: the last one is never read.
     pub(crate) fn tokens(&self) -> usize {
         self.longest - 1
+    }
+
+    /// Tokens at the end of what the model reads that every draw begins with.
+    pub(crate) fn forced_tokens(&self) -> usize {
+        self.sampling.begin.len()
+    }
+
+    /// Takes the log-probability of the next of them.
+    pub(crate) fn force(&mut self, logprob: f32) {
+        self.forced.push(logprob);
     }
 
     /// Whether some draw has not begun.
@@ -126,10 +140,11 @@ impl Draws {
     /// Takes out the draws that ended; `each` gets the place of each in the cache.
     pub(crate) fn retire(&mut self, mut each: impl FnMut(Option<NodeId>)) {
         let (running, done) = (&mut self.running, &mut self.done);
+        let (begin, forced) = (&self.sampling.begin, &self.forced);
         running.retain_mut(|draw| {
             let Some(stop) = draw.stop else { return true };
-            let (ids, logprobs) =
-                (std::mem::take(&mut draw.ids), std::mem::take(&mut draw.logprobs));
+            let ids = [&begin[..], &draw.ids].concat();
+            let logprobs = [&forced[..], &draw.logprobs].concat();
             done[draw.number] = Some(Sample { ids, logprobs, stop });
             each(draw.place);
             false

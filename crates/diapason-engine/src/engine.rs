@@ -2,7 +2,7 @@
 
 use crate::check::{Limits, check};
 use crate::constrain::{Course, Texts};
-use crate::prefixes::PrefixStatistics;
+use crate::prefixes::Statistics;
 use crate::schedule::Scheduler;
 use diapason_flow::{Answer, Ask, Lm, LmError, Request};
 use diapason_model::{Device, Model};
@@ -51,7 +51,7 @@ pub struct Engine {
     adapters: usize,
     /// For what is said about text; empty if unknown.
     texts: Arc<Texts>,
-    prefixes: Arc<Mutex<PrefixStatistics>>,
+    prefixes: Arc<Mutex<Statistics>>,
     /// `None` only while dropping.
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
@@ -80,7 +80,7 @@ impl Engine {
         };
         let adapters = model.adapters.len();
         let (jobs, inbox) = channel();
-        let prefixes = Arc::<Mutex<PrefixStatistics>>::default();
+        let prefixes = Arc::<Mutex<Statistics>>::default();
         let seen = Arc::clone(&prefixes);
         let thread = std::thread::Builder::new()
             .name("diapason-engine".to_owned())
@@ -99,8 +99,8 @@ impl Engine {
         self
     }
 
-    /// What shared beginnings of prompts saved in all calls that were answered.
-    pub fn prefix_statistics(&self) -> PrefixStatistics {
+    /// What was read, and what shared beginnings of prompts saved, in all calls that were answered.
+    pub fn statistics(&self) -> Statistics {
         *self.prefixes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -167,7 +167,7 @@ impl Drop for Engine {
 fn serve(
     (model, device, settings): (&Model, &Device, &EngineSettings),
     inbox: &Receiver<Job>,
-    prefixes: &Mutex<PrefixStatistics>,
+    prefixes: &Mutex<Statistics>,
 ) {
     let mut scheduler = Scheduler::new(model, device, settings, prefixes);
     while let Ok(job) = inbox.recv() {

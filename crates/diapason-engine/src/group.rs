@@ -1,4 +1,5 @@
-//! Requests with the same prompt: it is read once, and what each asks runs below it.
+//! Requests with the same prompt: it is read once, and what each asks runs below it. What draws are
+//! forced to begin with counts as the end of their prompt, so that it too is read once.
 //!
 //! What runs is divided into *lanes* — a draw, or a wave of options — each with a known bound on
 //! the tokens that it holds in the cache. A lane begins when its bound is reserved, which may be
@@ -135,11 +136,15 @@ impl Group {
         }
     }
 
-    /// First token whose logits a trace wants; the length of the prompt without any trace.
+    /// First token whose logits a trace or a forced beginning wants; the length of the prompt where
+    /// neither does.
     pub(crate) fn first_traced(&self) -> usize {
         let first = self.members.iter().filter_map(|member| match &member.work {
             Work::Trace(trace) => Some(trace.from - 1),
-            _ => None,
+            Work::Sample(draws) if draws.forced_tokens() > 0 => {
+                Some(self.prompt.len() - draws.forced_tokens() - 1)
+            }
+            Work::Sample(_) | Work::Score(_) => None,
         });
         first.min().unwrap_or(self.prompt.len())
     }
@@ -161,13 +166,16 @@ impl Group {
             self.after = Some((softmax, logits.to_vec()));
             return;
         };
+        let logprob_nats = softmax.logprob(logits[id as usize]);
+        let after = self.prompt.len() - index - 1;
         for member in &mut self.members {
-            if let Work::Trace(trace) = &mut member.work
-                && trace.from <= index + 1
-            {
-                let top = likeliest(logits, &softmax, trace.top, ids);
-                let logprob_nats = softmax.logprob(logits[id as usize]);
-                trace.scores.push(TokenScore { id, logprob_nats, top });
+            match &mut member.work {
+                Work::Trace(trace) if trace.from <= index + 1 => {
+                    let top = likeliest(logits, &softmax, trace.top, ids);
+                    trace.scores.push(TokenScore { id, logprob_nats, top });
+                }
+                Work::Sample(draws) if after <= draws.forced_tokens() => draws.force(logprob_nats),
+                Work::Sample(_) | Work::Score(_) | Work::Trace(_) => {}
             }
         }
     }

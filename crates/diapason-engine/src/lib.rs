@@ -28,4 +28,4 @@ mod softmax;
 mod trie;
 
 pub use engine::{Adapted, Engine, EngineSettings};
-pub use prefixes::PrefixStatistics;
+pub use prefixes::Statistics;

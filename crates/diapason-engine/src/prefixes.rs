@@ -7,15 +7,21 @@
 
 use diapason_model::{Cache, ModelError, NodeId};
 
-/// What was saved.
+/// What was read, and what shared beginnings saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct PrefixStatistics {
+pub struct Statistics {
     /// Tokens of all prompts that began, one for each group of requests with the same prompt.
     pub prompt_tokens: u64,
     /// Those of them that were there already.
     pub reused_tokens: u64,
     /// Tokens given up for want of room.
     pub evicted_tokens: u64,
+    /// Tokens that ran through the model: of prompts, draws and options.
+    pub read_tokens: u64,
+    /// Pairs of a token that ran and one that it saw, itself included, if layers have no window.
+    pub seen_pairs: u64,
+    /// Tokens with logits.
+    pub logit_rows: u64,
 }
 
 /// A run of tokens below its parent's.
@@ -49,7 +55,7 @@ pub(crate) struct Prefixes {
     /// Most tokens of parts that nobody uses.
     idle_limit: usize,
     clock: u64,
-    pub(crate) statistics: PrefixStatistics,
+    pub(crate) statistics: Statistics,
 }
 
 impl Prefixes {

@@ -4,11 +4,12 @@
 //! with room for its prompt and its first lane, and only when no group before it waits for room.
 //! So whatever has begun can end, and nothing waits for ever.
 
+use crate::check::read_ids;
 use crate::choose::Chooser;
 use crate::draws::Draws;
 use crate::engine::{EngineSettings, Job};
 use crate::group::{Group, Member, Options, Ticket, Work};
-use crate::prefixes::{PrefixStatistics, Prefixes};
+use crate::prefixes::{Prefixes, Statistics};
 use crate::softmax::LogSoftmax;
 use crate::trie::Trie;
 use diapason_flow::{Answer, LmError};
@@ -69,8 +70,8 @@ pub(crate) struct Scheduler<'a> {
     reserved: usize,
     /// What prompts share, beside that.
     prefixes: Prefixes,
-    /// Where what that saves is told.
-    statistics: &'a Mutex<PrefixStatistics>,
+    /// Where what is read and saved is told.
+    statistics: &'a Mutex<Statistics>,
     waiting: VecDeque<Group>,
     running: Vec<Group>,
     jobs: BTreeMap<u64, Pending>,
@@ -83,7 +84,7 @@ impl<'a> Scheduler<'a> {
         model: &'a Model,
         device: &'a Device,
         settings: &EngineSettings,
-        statistics: &'a Mutex<PrefixStatistics>,
+        statistics: &'a Mutex<Statistics>,
     ) -> Self {
         let (batch, packed) = (settings.max_batch_tokens.max(1), settings.packed_bytes);
         Scheduler {
@@ -111,7 +112,7 @@ impl<'a> Scheduler<'a> {
         let mut by_prompt = HashMap::new();
         let missing = job.requests.len();
         for (index, asked) in job.requests.into_iter().zip(job.courses).enumerate() {
-            let place = *by_prompt.entry(asked.0.prompt.clone()).or_insert_with_key(|prompt| {
+            let place = *by_prompt.entry(read_ids(&asked.0)).or_insert_with_key(|prompt| {
                 groups.push(Group::new(prompt.clone(), job.adapter));
                 groups.len() - 1
             });
@@ -270,7 +271,9 @@ impl<'a> Scheduler<'a> {
             .collect();
         let (running, chooser, ids) = (&mut self.running, &mut self.chooser, &mut self.ids);
         let mut damaged = false;
+        let mut rows = 0;
         let mut each = |feed: usize, row: usize, logits: &[f32]| {
+            rows += 1;
             let Some(softmax) = LogSoftmax::of(logits) else {
                 damaged = true;
                 return;
@@ -297,6 +300,13 @@ impl<'a> Scheduler<'a> {
         self.model
             .extend(self.device, &mut self.cache, &feeds, &mut self.workspace, &mut each)
             .map_err(|problem| model_failed(&problem))?;
+        let statistics = &mut self.prefixes.statistics;
+        statistics.logit_rows += rows;
+        for feed in &feeds {
+            let (count, end) = (feed.ids.len(), self.cache.context_len(feed.node));
+            statistics.read_tokens += count as u64;
+            statistics.seen_pairs += (count * (2 * end - count + 1) / 2) as u64;
+        }
         if damaged {
             let problem = "its logits are not finite numbers\n\nhint: the weights are damaged";
             return Err(LmError::Model(problem.to_owned()));

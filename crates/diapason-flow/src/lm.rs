@@ -48,6 +48,9 @@ pub struct Sampling {
     pub min_p: f32,
     /// Longest continuation.
     pub max_tokens: usize,
+    /// What every continuation begins with, part of its tokens and log-probabilities as if it had
+    /// been drawn; fewer tokens than `max_tokens`, none of them a stop token.
+    pub begin: Vec<u32>,
     /// Tokens that end a continuation; the terminator is not part of `Sample::ids` but its
     /// log-probability is part of `Sample::nats`.
     pub stop: Vec<u32>,
@@ -81,6 +84,7 @@ impl Default for Sampling {
             top_p: 1.0,
             min_p: 0.0,
             max_tokens: 64,
+            begin: Vec::new(),
             stop: Vec::new(),
             stop_texts: Vec::new(),
             bias: Vec::new(),
@@ -103,7 +107,7 @@ pub enum Answer {
 /// A drawn continuation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// The drawn ids, without the terminator.
+    /// The drawn ids after those that were forced, without the terminator.
     pub ids: Vec<u32>,
     /// Log-probability in nats of each drawn token under the model's own distribution (before
     /// temperature and filters), the terminator's last if one was drawn.

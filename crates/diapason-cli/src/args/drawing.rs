@@ -15,6 +15,10 @@ pub(crate) struct DrawingArgs {
     /// Draw JSON that the JSON schema in a file accepts
     #[arg(long, value_name = "FILE")]
     pub schema: Option<PathBuf>,
+    /// Text that every output begins with; it is part of the output and of its log-probability, and
+    /// of `--max-tokens`. What follows begins with a new token
+    #[arg(long, value_name = "TEXT")]
+    pub begin: Option<String>,
     /// End an output at the token with which it holds this text, repeatable
     #[arg(long = "stop", value_name = "TEXT")]
     pub stop_texts: Vec<String>,

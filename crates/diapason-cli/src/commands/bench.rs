@@ -5,15 +5,11 @@ use super::bench_pack::pack;
 use super::bench_train::train;
 use super::{Session, suite_of};
 use crate::args::BenchVerb;
-use anyhow::bail;
 use diapason_data::{BuildSettings, MixSettings, mix};
 use diapason_flow::{Episode, Streams, write_atomically};
-use diapason_model::{Arch, Model};
 use diapason_text::{TemplateKind, Tokenizer, train_tokenizer};
-use rand::RngExt as _;
 use serde_json::Value;
 use std::path::Path;
-use std::time::Instant;
 
 /// Most tokens in the vocabulary of the tokenizer that cuts the texts.
 const VOCABULARY: usize = 1400;
@@ -33,55 +29,6 @@ pub(crate) fn bench(session: &Session<'_>, verb: &BenchVerb) -> anyhow::Result<(
         session.console.data(&format!("{key:<28} {value}"))?;
     }
     Ok(())
-}
-
-/// A shape to measure on: the model, the most tokens of a step, and the length of a sequence.
-pub(super) struct Shape {
-    pub(super) arch: Arch,
-    pub(super) step_tokens: usize,
-    pub(super) sequence_tokens: usize,
-}
-
-pub(super) fn shape(name: &str) -> anyhow::Result<Shape> {
-    let llama = |width, layers, heads, kv_heads, mlp_width, vocabulary| Arch {
-        family: "llama".to_owned(),
-        width,
-        layers,
-        heads,
-        kv_heads,
-        head_width: width / heads,
-        mlp_width,
-        vocabulary,
-        context: 2048,
-        norm_epsilon: 1e-5,
-        rope_theta: 10_000.0,
-        tied: true,
-        variant: diapason_model::Variant::default(),
-    };
-    Ok(match name {
-        "quickstart" => {
-            Shape { arch: llama(128, 2, 4, 4, 384, 1400), step_tokens: 768, sequence_tokens: 512 }
-        }
-        "135m" => Shape {
-            arch: llama(576, 30, 9, 3, 1536, 49_152),
-            step_tokens: 2048,
-            sequence_tokens: 512,
-        },
-        other => bail!("there is no shape `{other}`"),
-    })
-}
-
-impl Shape {
-    pub(super) fn model(&self) -> anyhow::Result<Model> {
-        Ok(Model::random(self.arch.clone(), &Streams::new(0))?)
-    }
-
-    pub(super) fn ids(&self, index: u64) -> Vec<u32> {
-        let mut stream = Streams::new(0).stream("bench", index);
-        (0..self.sequence_tokens)
-            .map(|_| stream.random_range(0..self.arch.vocabulary as u32))
-            .collect()
-    }
 }
 
 /// Episodes of tasks in training order, and a small tokenizer of their own texts.
@@ -105,21 +52,6 @@ pub(super) fn episodes(
     });
     let tokenizer = train_tokenizer(texts, VOCABULARY)?.with_kind(TemplateKind::Spectrum)?;
     Ok((episodes, tokenizer))
-}
-
-/// Median seconds of some work, after once for the pages that it faults in.
-pub(super) fn timed(
-    repetitions: usize,
-    mut work: impl FnMut() -> anyhow::Result<()>,
-) -> anyhow::Result<f64> {
-    work()?;
-    let mut seconds = Vec::new();
-    for _ in 0..repetitions {
-        let started = Instant::now();
-        work()?;
-        seconds.push(started.elapsed().as_secs_f64());
-    }
-    Ok(median(&mut seconds))
 }
 
 /// One JSON row a line.

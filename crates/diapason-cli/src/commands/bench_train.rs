@@ -1,7 +1,8 @@
 //! `diapason bench train`: optimiser steps on real episodes, in which some tokens learn.
 
 use super::Session;
-use super::bench::{Shape, episodes, median, peak_memory_mib, shape, write_rows};
+use super::bench::{episodes, median, peak_memory_mib, write_rows};
+use super::bench_shape::{Shape, forward_flops, shape};
 use crate::args::BenchTrainArgs;
 use diapason_flow::{LossPolicy, Pack, Tokens};
 use diapason_model::{
@@ -92,16 +93,10 @@ fn sequences(shape: &Shape) -> anyhow::Result<Vec<Tokens>> {
     Ok(sequences)
 }
 
-/// Multiplications and additions that a step over a pack needs: matrices forward and twice
-/// backward, the head only where something is learned, attention over half of each segment's
-/// square.
+/// Multiplications and additions that a step over a pack needs: forward and twice backward, the head
+/// only where something is learned, attention over half of each segment's square.
 fn needed_flops(arch: &Arch, pack: &Pack) -> f64 {
-    let heads = (2 * arch.heads + 2 * arch.kv_heads) * arch.head_width;
-    let layer = arch.width * (heads + 3 * arch.mlp_width);
-    let matrices = arch.layers * layer * pack.len();
     let learning = pack.learn().iter().filter(|weight| **weight > 0.0).count();
-    let head = arch.width * arch.vocabulary * learning;
     let pairs: usize = pack.segments().map(|segment| segment.len() * segment.len() / 2).sum();
-    let attention = arch.layers * 2 * arch.heads * arch.head_width * pairs;
-    6.0 * (matrices + head + attention) as f64
+    3.0 * forward_flops(arch, [pack.len(), learning, pairs])
 }

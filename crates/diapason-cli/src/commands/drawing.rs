@@ -1,4 +1,4 @@
-//! Constraints of `sample`, in the ids that the engine knows.
+//! Constraints of `sample` and forced beginnings, in the ids that the engine knows.
 
 use crate::args::DrawingArgs;
 use crate::evaluate::Subject;
@@ -13,14 +13,25 @@ pub(super) fn constrained(
     subject: &Subject,
 ) -> anyhow::Result<Vec<Request>> {
     let only = constraint(args, subject)?;
+    let begin = args.begin.as_deref().map(|text| opening(text, subject)).transpose()?;
     for request in &mut requests {
         if let Ask::Sample(sampling) = &mut request.ask {
             sampling.only.clone_from(&only);
+            sampling.begin = begin.clone().unwrap_or_default();
             sampling.bias.clone_from(&args.biases);
             sampling.stop_texts.clone_from(&args.stop_texts);
         }
     }
     Ok(requests)
+}
+
+/// Ids of a text that outputs begin with: an output without what ends it.
+fn opening(text: &str, subject: &Subject) -> anyhow::Result<Vec<u32>> {
+    let mut marked = subject.tokenizer.template().render_output(text);
+    while marked.spans.last().is_some_and(|span| span.template) {
+        marked.spans.pop();
+    }
+    Ok(subject.tokenizer.encode(&marked)?.ids().to_vec())
 }
 
 fn constraint(args: &DrawingArgs, subject: &Subject) -> anyhow::Result<Option<Constraint>> {

@@ -4,6 +4,7 @@ mod answers;
 mod bench;
 mod bench_ask;
 mod bench_pack;
+mod bench_shape;
 mod bench_train;
 mod doctor;
 mod drawing;

@@ -103,6 +103,12 @@ fn draw(
         lists.extend(drawn);
     }
     let requests = drawing::constrained(requests, &args.drawing, subject)?;
+    let forced = |request: &Request| match &request.ask {
+        Ask::Sample(sampling) => sampling.begin.len(),
+        _ => 0,
+    };
+    // The same text begins all.
+    let forced = requests.first().map_or(0, forced);
     let mut index = 0;
     for answer in subject.engine.ask(&requests)? {
         let Answer::Sampled(samples) = answer else {
@@ -110,7 +116,7 @@ fn draw(
         };
         for sample in samples {
             let row = asked[index / args.n.max(1)].row.as_ref();
-            print(session, args, subject, &sample, (lists.get(index), row))?;
+            print((session, args, subject), (&sample, forced), (lists.get(index), row))?;
             index += 1;
         }
     }
@@ -174,15 +180,13 @@ fn request(
 }
 
 fn print(
-    session: &Session<'_>,
-    args: &SampleArgs,
-    subject: &Subject,
-    sample: &Sample,
+    (session, args, subject): (&Session<'_>, &SampleArgs, &Subject),
+    (sample, forced): (&Sample, usize),
     (list, row): (Option<&Written>, Option<&Map<String, Value>>),
 ) -> anyhow::Result<()> {
     let text = subject.tokenizer.decode(&sample.ids);
     if args.json || row.is_some() {
-        let total: f64 = sample.logprobs.iter().map(|nats| f64::from(*nats)).sum();
+        let nats = |part: &[f32]| -> f64 { part.iter().map(|nats| f64::from(*nats)).sum() };
         let stop = match sample.stop {
             Stop::Terminator => "terminator",
             Stop::Length => "length",
@@ -193,8 +197,11 @@ fn print(
             _ => json!({}),
         };
         let name = if row.is_some() { "completion" } else { "text" };
-        let told = json!({name: text, "tokens": sample.ids.len(), "logprob_nats": total,
-                          "stop": stop, "markers": markers});
+        let mut told = json!({name: text, "tokens": sample.ids.len(), "stop": stop,
+                              "logprob_nats": nats(&sample.logprobs), "markers": markers});
+        if forced > 0 {
+            told["begin_nats"] = nats(&sample.logprobs[..forced]).into();
+        }
         let told = row.into_iter().chain(told.as_object()).flatten();
         let told: Map<String, Value> =
             told.map(|(name, value)| (name.clone(), value.clone())).collect();

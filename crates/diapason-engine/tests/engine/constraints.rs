@@ -7,7 +7,7 @@ use diapason_flow::{Constraint, Lm, Sampling, Stop};
 use std::collections::BTreeMap;
 
 /// The stop token of these tests.
-const END: u32 = 28;
+pub(crate) const END: u32 = 28;
 
 /// Tokens that are letters, digits and signs of JSON, one of two letters, and the end.
 fn tokens() -> Vec<Vec<u8>> {
@@ -20,13 +20,13 @@ fn tokens() -> Vec<Vec<u8>> {
     tokens
 }
 
-fn ids(text: &str) -> Vec<u32> {
+pub(crate) fn ids(text: &str) -> Vec<u32> {
     let tokens = tokens();
     let id = |c: u8| tokens.iter().position(|token| *token == [c]).expect("a known sign") as u32;
     text.bytes().map(id).collect()
 }
 
-fn texted() -> Engine {
+pub(crate) fn texted() -> Engine {
     engine(256, 2048, 2).with_tokens(tokens())
 }
 

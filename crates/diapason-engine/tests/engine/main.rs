@@ -2,6 +2,7 @@
 
 mod common;
 mod constraints;
+mod forced;
 mod prefixes;
 mod refusals;
 mod sampling;

@@ -62,13 +62,13 @@ fn what_prompts_share_changes_no_bit_and_is_read_once() {
         let engine = engine(cache, idle);
         // All at once, then each by itself over what the others left.
         assert_eq!(engine.ask(&requests).expect("they fit in turns"), expected, "{cache} {idle}");
-        let together = engine.prefix_statistics();
+        let together = engine.statistics();
         assert!(together.reused_tokens > 0 && together.reused_tokens < together.prompt_tokens);
         for (request, expected) in requests.iter().zip(&expected) {
             let found = engine.ask(std::slice::from_ref(request)).expect("it fits");
             assert_eq!(&found[0], expected, "{cache} {idle}");
         }
-        let later = engine.prefix_statistics();
+        let later = engine.statistics();
         let reused = later.reused_tokens - together.reused_tokens;
         assert_eq!(reused == 0, idle == 0, "without room nothing stays");
         assert_eq!(later.evicted_tokens == 0, (cache, idle) == (600, 300), "{later:?}");
@@ -85,13 +85,13 @@ fn a_prompt_that_goes_on_from_an_earlier_one_reads_its_new_tokens() {
         engine.ask(&[request]).expect("it fits")
     };
     ask(&prompt[..12]);
-    assert_eq!(engine.prefix_statistics().reused_tokens, 0);
+    assert_eq!(engine.statistics().reused_tokens, 0);
     ask(&prompt);
     // The last token of a prompt is its own: its logits are wanted.
-    assert_eq!(engine.prefix_statistics().reused_tokens, 11);
+    assert_eq!(engine.statistics().reused_tokens, 11);
     let again = ask(&prompt);
-    assert_eq!(engine.prefix_statistics().reused_tokens, 30);
-    assert_eq!(engine.prefix_statistics().prompt_tokens, 52);
+    assert_eq!(engine.statistics().reused_tokens, 30);
+    assert_eq!(engine.statistics().prompt_tokens, 52);
     assert_eq!(
         again[0],
         alone(&Request { prompt, ask: Ask::Score { options: vec![vec![3], vec![4]] } })

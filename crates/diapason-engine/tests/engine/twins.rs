@@ -24,6 +24,8 @@ fn mixed() -> Vec<Request> {
         let free = Sampling { n: 5, seed: 3, max_tokens: 9, ..Sampling::default() };
         requests.push(sample(prompt.clone(), free.clone()));
         requests.push(trace(text(number + 9, 11), 1 + number as usize, 3));
+        let begin = text(number + 5, 1 + number as usize);
+        requests.push(sample(prompt.clone(), Sampling { begin, ..free.clone() }));
         let narrow = Sampling { n: 3, temperature: 0.7, top_k: 9, top_p: 0.9, ..free.clone() };
         requests.push(sample(prompt.clone(), Sampling { stop: vec![4, 9], ..narrow }));
         requests.push(sample(text(0, 3), Sampling { temperature: 0.0, n: 1, ..free }));
