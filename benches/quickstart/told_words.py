@@ -1,6 +1,6 @@
 """How evenly a model of `diapason quickstart` copies the words that it was told.
 
-    python docs/measurements/2026-11-27-quickstart.py OUT/base OUT/models/spectrum
+    python benches/quickstart/told_words.py OUT/base OUT/models/spectrum
 
 needs PyTorch and transformers. A base is asked in the sentences of its corpus, any other model in
 episodes. For words that tuning shows and words that it does not, prints what is lost to the
