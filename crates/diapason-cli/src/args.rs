@@ -44,14 +44,14 @@ pub(crate) struct Cli {
     pub threads: usize,
     /// Precision of matrix products when a model is asked or timed: f32, or bf16 with sums in f32. A
     /// recipe has `train.precision` and `evaluate.precision` instead.
-    #[arg(long, global = true, value_name = "f32|bf16", value_parser = precision)]
-    pub precision: Option<ProductPrecision>,
+    #[arg(long, global = true, value_name = "f32|bf16", value_parser = product_precision)]
+    pub product_precision: Option<ProductPrecision>,
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
 }
 
-fn precision(name: &str) -> Result<ProductPrecision, String> {
+fn product_precision(name: &str) -> Result<ProductPrecision, String> {
     ProductPrecision::named(name).ok_or_else(|| "it is `f32` or `bf16`".to_owned())
 }
 

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, console: &Console) -> anyhow::Result<()> {
-    let session = commands::Session::new(console, cli.threads, cli.precision)?;
+    let session = commands::Session::new(console, cli.threads, cli.product_precision)?;
     match cli.verb {
         Verb::Quickstart(args) => commands::quickstart(&session, &args),
         Verb::Run(args) => commands::run(&session, &args),

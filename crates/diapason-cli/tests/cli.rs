@@ -127,6 +127,10 @@ fn ask_the_model(model: &str) {
     let share = |index: usize| scored["options"][index]["probability"].as_f64().unwrap();
     assert!((share(0) + share(1) - 1.0).abs() < 1e-9);
     assert!(scored["mass"].as_f64().unwrap() <= 1.0);
+    let rounded = ["--option", "heads", "--option", "tails", "--product-precision", "bf16"];
+    let rounded: Value = serde_json::from_str(&stdout(&[&prompt[..], &rounded].concat())).unwrap();
+    let change = rounded["options"][0]["probability"].as_f64().unwrap() - share(0);
+    assert!(change != 0.0 && change.abs() < 0.05, "{rounded} for {scored}");
 
     let text = stdout(&["score", "--model", model, "--text", "a plum", "--top", "2", "--json"]);
     let text: Value = serde_json::from_str(&text).unwrap();
@@ -193,6 +197,9 @@ fn errors_say_what_where_and_a_hint() {
     let said = failure(&["quickstart", "--out", &at("q"), "--set", "train.learning_rat=1"]);
     assert!(said.contains("did you mean `learning_rate`?"), "{said}");
     assert!(!Path::new(&at("q")).exists(), "a refused run leaves nothing behind");
+
+    let said = failure(&["quickstart", "--out", &at("q"), "--product-precision", "bf16"]);
+    assert!(said.contains("--set train.precision=bf16"), "{said}");
 
     let said = failure(&["suite", "show", "coinflop"]);
     assert!(said.contains("did you mean `coinflip`?"), "{said}");

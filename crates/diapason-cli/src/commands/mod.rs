@@ -50,7 +50,7 @@ pub(crate) struct Session<'a> {
     pub console: &'a Console,
     /// Where tensors are computed.
     pub device: Device,
-    /// What `--precision` said.
+    /// What `--product-precision` said.
     precision: Option<ProductPrecision>,
     stop: Arc<AtomicBool>,
 }
@@ -78,11 +78,11 @@ impl<'a> Session<'a> {
         Ok(Session { console, device, precision, stop })
     }
 
-    /// Refuses `--precision` where a recipe says what is computed how: its artifacts keep it.
+    /// Refuses `--product-precision` where a recipe says what is computed how: its artifacts keep it.
     pub(crate) fn leave_precision_to_the_recipe(&self) -> anyhow::Result<()> {
         let Some(precision) = self.precision.map(ProductPrecision::name) else { return Ok(()) };
         anyhow::bail!(
-            "a recipe says its precision itself\n\nhint: instead of `--precision`, give `--set \
+            "a recipe says its precision itself\n\nhint: instead of `--product-precision`, give `--set \
              train.precision={precision}`, `--set evaluate.precision={precision}`, or both"
         )
     }
