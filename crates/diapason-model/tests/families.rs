@@ -164,7 +164,9 @@ fn in_bf16_a_sequence_has_the_same_bits_alone_packed_or_read_through_a_cache_and
             .map(|len| (0..len).map(|at| (at * at + len) % vocabulary).collect())
             .to_vec();
         let mut together = Pack::new();
-        sequences.iter().for_each(|ids| together.push_weighted(ids, |_| 1.0));
+        for ids in &sequences {
+            together.push_weighted(ids, |_| 1.0);
+        }
         let packed = logits(&model, &bf16(1), &together);
         for threads in [2, 3] {
             let again = logits(&model, &bf16(threads), &together);
