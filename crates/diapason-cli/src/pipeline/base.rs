@@ -6,7 +6,7 @@ use crate::settings::{NewBase, World};
 use anyhow::Context as _;
 use diapason_data::{marked_world, world};
 use diapason_flow::{Artifact, Episode, LossPolicy, Stamp, Turn, in_order};
-use diapason_model::{Arch, Model};
+use diapason_model::{Arch, FAMILIES, Model, Window};
 use diapason_text::{TemplateKind, Tokenizer, train_tokenizer};
 use diapason_train::Sequence;
 use std::path::Path;
@@ -55,8 +55,19 @@ impl Run<'_> {
         let sequences = in_order(documents, threads, sequence).into_iter();
         let sequences = sequences.collect::<anyhow::Result<Vec<_>>>()?;
         let held_out = sequences.len() / 50;
+        let family = FAMILIES.iter().find(|family| family.name == new.family);
+        let family = family.with_context(|| {
+            let known: Vec<&str> = FAMILIES.iter().map(|family| family.name).collect();
+            format!("`base.new.family` is {}, not one of {}", new.family, known.join(", "))
+        })?;
+        let mut variant = family.variant(new.width);
+        variant.window = new.window.map(|tokens| Window {
+            tokens,
+            layers: (0..new.layers).map(|layer| layer == 0).collect(),
+            rope_theta: None,
+        });
         let arch = Arch {
-            family: "llama".to_owned(),
+            family: new.family.clone(),
             width: new.width,
             layers: new.layers,
             heads: new.heads,
@@ -68,7 +79,7 @@ impl Run<'_> {
             norm_epsilon: 1e-5,
             rope_theta: 10_000.0,
             tied: true,
-            variant: diapason_model::Variant::default(),
+            variant,
         };
         let mut model = Model::random(arch, &streams.within("weights"))?;
         self.say(&format!(
