@@ -13,15 +13,18 @@ other.
 """
 
 import math
+import pathlib
 import random
+import re
 import sys
 
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 torch.set_num_threads(1)
-FIRST = "Ann Ben Cleo Dan Eva Finn Gus Hugh Ida Jon Kim Liv Max Ned Ola Pia".split()
-SURNAMES = "Boyd Dunn Frost Hill Kerr Lane Marsh Nash Pike Quinn Reed Shaw Stone Todd Vance Webb".split()
+WORDS = (pathlib.Path(__file__).parents[2] / "crates/diapason-data/src/world/words.rs").read_text()
+FIRST, SURNAMES = (re.findall(r'"(\w+)"', re.search(rf"const {name}: .*?;\n", WORDS, re.S)[0])
+                   for name in ("FIRST_NAMES", "SURNAMES"))
 NEW = {True: "new", False: "of the corpus"}
 OPENINGS = {True: ["Draws from {}.", "A wheel with {}.", "Votes for {}."],
             False: ["Independent draws from {}.", "A categorical distribution over {}.",
@@ -29,7 +32,7 @@ OPENINGS = {True: ["Draws from {}.", "A wheel with {}.", "Votes for {}."],
 
 
 def surname(rng, row, new):
-    return rng.choice([name for column, name in enumerate(SURNAMES) if ((row + column) % 4 == 0) == new])
+    return rng.choice([name for column, name in enumerate(SURNAMES) if ((row + column) % len(FIRST) == 0) == new])
 
 
 class Subject:

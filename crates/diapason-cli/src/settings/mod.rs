@@ -70,7 +70,8 @@ pub(crate) struct Llama2c {
 pub(crate) struct NewBase {
     /// Family of decoders, as HF names it.
     pub family: String,
-    /// Tokens that the first layer sees, itself included; absent: all.
+    /// How many tokens a token sees in the first layer, itself included; absent: all before it. Only
+    /// some families have such windows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<usize>,
     /// Width of the residual stream.

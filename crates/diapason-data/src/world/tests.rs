@@ -28,10 +28,15 @@ fn names(text: &str) -> Vec<&str> {
 fn the_two_pools_share_names_but_no_person() {
     let drawn = |pool: WordPool| -> HashSet<String> {
         let streams = Streams::new(5);
-        (0..2000).flat_map(|index| pool.labels(4, &mut streams.stream("labels", index))).collect()
+        (0..8000).flat_map(|index| pool.labels(4, &mut streams.stream("labels", index))).collect()
     };
     let (training, held_out) = (drawn(WordPool::Training), drawn(WordPool::HeldOut));
-    assert!(training.len() == 192 && held_out.len() == 64, "{} {}", training.len(), held_out.len());
+    assert!(
+        training.len() == 1056 && held_out.len() == 96,
+        "{} {}",
+        training.len(),
+        held_out.len()
+    );
     assert!(training.is_disjoint(&held_out), "{:?}", training.intersection(&held_out));
     for people in [&training, &held_out] {
         let words: HashSet<&str> = people.iter().flat_map(|person| names(person)).collect();

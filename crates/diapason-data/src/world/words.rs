@@ -5,13 +5,19 @@ use diapason_flow::Stream;
 use rand::seq::{IndexedRandom, SliceRandom};
 
 /// First names of people. Neither these nor the surnames occur anywhere else in the world.
-pub(super) const FIRST_NAMES: [&str; 16] = [
-    "Ann", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gus", "Hugh", "Ida", "Jon", "Kim", "Liv", "Max",
-    "Ned", "Ola", "Pia",
-];
-pub(super) const SURNAMES: [&str; 16] = [
-    "Boyd", "Dunn", "Frost", "Hill", "Kerr", "Lane", "Marsh", "Nash", "Pike", "Quinn", "Reed",
-    "Shaw", "Stone", "Todd", "Vance", "Webb",
+pub(super) const FIRST_NAMES: [&str; 12] =
+    ["Ann", "Ben", "Dan", "Eva", "Finn", "Gus", "Ida", "Jon", "Liv", "Max", "Ola", "Pia"];
+pub(super) const SURNAMES: [&str; 96] = [
+    "Abbott", "Adams", "Archer", "Bailey", "Banks", "Barnes", "Barr", "Bell", "Blake", "Bond",
+    "Booth", "Boyd", "Brooks", "Burke", "Burns", "Carr", "Carter", "Clark", "Clay", "Cole",
+    "Curtis", "Dale", "Davis", "Dean", "Dixon", "Doyle", "Drake", "Dunn", "Ellis", "Evans",
+    "Fisher", "Fletcher", "Flynn", "Ford", "Frost", "Gale", "Gibbs", "Grant", "Graves", "Hale",
+    "Hardy", "Hart", "Hayes", "Hill", "Hobbs", "Holt", "Hunt", "Hyde", "Irwin", "Jarvis", "Kemp",
+    "Kerr", "Knox", "Lamb", "Lane", "Lloyd", "Lowe", "Lynch", "Marsh", "Mason", "Miles", "Moss",
+    "Nash", "Nolan", "Nye", "Oakes", "Owen", "Page", "Parks", "Payne", "Pierce", "Pike", "Pope",
+    "Pratt", "Quinn", "Reed", "Rhodes", "Rowe", "Sharp", "Shaw", "Stark", "Stone", "Swift", "Todd",
+    "Tyler", "Vance", "Wade", "Walsh", "Ward", "Webb", "Wilde", "Wolfe", "Wright", "Wyatt",
+    "Yates", "Young",
 ];
 
 /// Which words a process uses. No person is in both pools, nor is a kind.
@@ -35,12 +41,12 @@ impl WordPool {
         kinds().iter().filter(move |kind| kind.role == role)
     }
 
-    /// All people that can be labels: a first name and a surname each. A quarter of the people of
-    /// each first name, and of each surname, is held out.
+    /// All people that can be labels: a first name and a surname each. Of each surname one in
+    /// twelve is held out, as many of each first name.
     pub fn people(self) -> impl Iterator<Item = (&'static str, &'static str)> {
         FIRST_NAMES.iter().enumerate().flat_map(move |(row, first)| {
             SURNAMES.iter().enumerate().filter_map(move |(column, surname)| {
-                let held_out = (row + column) % 4 == 0;
+                let held_out = (row + column) % FIRST_NAMES.len() == 0;
                 (held_out == (self == WordPool::HeldOut)).then_some((*first, *surname))
             })
         })
