@@ -5,9 +5,9 @@ use std::collections::HashSet;
 
 #[test]
 fn kinds_are_distinct_and_filled() {
-    let mut names = HashSet::new();
+    let mut kinds_named = HashSet::new();
     for kind in kinds() {
-        assert!(names.insert(&kind.one), "{} twice", kind.one);
+        assert!(kinds_named.insert(&kind.one), "{} twice", kind.one);
         assert!(kind.members.len() >= 3, "{}", kind.one);
         let members: HashSet<_> = kind.members.iter().collect();
         assert_eq!(members.len(), kind.members.len(), "{} repeats a member", kind.one);
@@ -78,7 +78,8 @@ fn no_tuning_episode_names_a_held_out_label() {
 
 #[test]
 fn no_document_of_the_corpus_names_a_held_out_person() {
-    let (streams, people) = (Streams::new(7), WordPool::HeldOut.people().collect());
+    let streams = Streams::new(7);
+    let people: HashSet<_> = WordPool::HeldOut.people().collect();
     let texts = (0..3000).map(|index| document(6, &mut streams.stream("corpus", index)));
     let named: usize = texts
         .map(|text| {
