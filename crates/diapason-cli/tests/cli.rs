@@ -201,6 +201,11 @@ fn errors_say_what_where_and_a_hint() {
     let said = failure(&["quickstart", "--out", &at("q"), "--product-precision", "bf16"]);
     assert!(said.contains("--set train.precision=bf16"), "{said}");
 
+    let said = failure(&["quickstart", "--out", &at("f"), "--set", "base.new.family=\"qwen9\""]);
+    assert!(said.contains("`base.new.family` is \"qwen9\", not one of llama, qwen2"), "{said}");
+    let said = failure(&["quickstart", "--out", &at("l"), "--set", "base.new.family=\"llama\""]);
+    assert!(said.contains("llama"), "{said}");
+
     let said = failure(&["suite", "show", "coinflop"]);
     assert!(said.contains("did you mean `coinflip`?"), "{said}");
 

@@ -6,7 +6,7 @@ use crate::settings::{NewBase, World};
 use anyhow::Context as _;
 use diapason_data::{marked_world, world};
 use diapason_flow::{Artifact, Episode, LossPolicy, Stamp, Turn, in_order};
-use diapason_model::{Arch, Model};
+use diapason_model::{Arch, FAMILIES, Model, Variant, Window};
 use diapason_text::{TemplateKind, Tokenizer, train_tokenizer};
 use diapason_train::Sequence;
 use std::path::Path;
@@ -39,6 +39,7 @@ impl Run<'_> {
     }
 
     fn begin_and_train(&self, new: &NewBase, artifact: &Artifact) -> anyhow::Result<()> {
+        shape(new, new.vocabulary)?.check()?;
         let streams = self.streams.within("base");
         let document = match new.world {
             World::Things => world::document,
@@ -55,21 +56,7 @@ impl Run<'_> {
         let sequences = in_order(documents, threads, sequence).into_iter();
         let sequences = sequences.collect::<anyhow::Result<Vec<_>>>()?;
         let held_out = sequences.len() / 50;
-        let arch = Arch {
-            family: "llama".to_owned(),
-            width: new.width,
-            layers: new.layers,
-            heads: new.heads,
-            kv_heads: new.kv_heads,
-            head_width: new.width / new.heads.max(1),
-            mlp_width: new.mlp_width,
-            vocabulary: tokenizer.vocabulary_size(),
-            context: new.context,
-            norm_epsilon: 1e-5,
-            rope_theta: 10_000.0,
-            tied: true,
-            variant: diapason_model::Variant::default(),
-        };
+        let arch = shape(new, tokenizer.vocabulary_size())?;
         let mut model = Model::random(arch, &streams.within("weights"))?;
         self.say(&format!(
             "base: {} parameters, {} tokens in the vocabulary, {} documents of plain text",
@@ -84,6 +71,35 @@ impl Run<'_> {
         tokenizer.save(artifact.path())?;
         Ok(())
     }
+}
+
+/// The decoder that the settings ask for.
+fn shape(new: &NewBase, vocabulary: usize) -> anyhow::Result<Arch> {
+    let family = FAMILIES.iter().find(|family| family.name == new.family);
+    let family = family.with_context(|| {
+        let known: Vec<&str> = FAMILIES.iter().map(|family| family.name).collect();
+        format!("`base.new.family` is \"{}\", not one of {}", new.family, known.join(", "))
+    })?;
+    let window = new.window.map(|tokens| Window {
+        tokens,
+        layers: (0..new.layers).map(|layer| layer == 0).collect(),
+        rope_theta: None,
+    });
+    Ok(Arch {
+        family: new.family.clone(),
+        width: new.width,
+        layers: new.layers,
+        heads: new.heads,
+        kv_heads: new.kv_heads,
+        head_width: new.width / new.heads.max(1),
+        mlp_width: new.mlp_width,
+        vocabulary,
+        context: new.context,
+        norm_epsilon: 1e-5,
+        rope_theta: 10_000.0,
+        tied: true,
+        variant: Variant { window, ..family.variant(new.width) },
+    })
 }
 
 /// A model of the user's, used where it stands. Its stamp is its own, or says where it lies.

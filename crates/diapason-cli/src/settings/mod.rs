@@ -68,6 +68,12 @@ pub(crate) struct Llama2c {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct NewBase {
+    /// Family of decoders, as HF names it.
+    pub family: String,
+    /// How many tokens a token sees in the first layer, itself included; absent: all before it. Only
+    /// some families have such windows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
     /// Width of the residual stream.
     pub width: usize,
     /// Number of layers.
@@ -104,6 +110,8 @@ pub(crate) enum World {
 impl Default for NewBase {
     fn default() -> Self {
         NewBase {
+            family: "llama".to_owned(),
+            window: None,
             width: 128,
             layers: 4,
             heads: 4,

@@ -12,7 +12,6 @@ use rand_distr::weighted::WeightedIndex;
 use rand_distr::{Distribution, Exp1};
 
 const BAGS: [&str; 5] = ["bag", "box", "jar", "bowl", "urn"];
-const NAMES: [&str; 8] = ["Ann", "Ben", "Eva", "Jon", "Liv", "Max", "Ida", "Tom"];
 
 /// How the corpus of a base model is made.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -95,8 +94,8 @@ fn bags(_: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
     let law = WeightedIndex::new(counts.iter().map(|(count, _)| *count)).expect("no bag is empty");
     let balls: Vec<String> = counts.iter().map(|(count, color)| balls_of(*count, color)).collect();
     let (last, first) = balls.split_last().expect("there are two colors or more");
-    let (bag, name) = (pick(&BAGS, stream), pick(&NAMES, stream));
-    let holds = format!("{name} has a {bag} with {} and {last}.", first.join(", "));
+    let bag = pick(&BAGS, stream);
+    let holds = format!("There is a {bag} with {} and {last}.", first.join(", "));
     let taken = (0..2 * lines).map(|_| format!("A ball: {}.", counts[law.sample(stream)].1));
     [holds].into_iter().chain(taken).collect()
 }
@@ -137,27 +136,28 @@ fn manual(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
         .collect()
 }
 
-/// A few words that come back unevenly, as in songs, counts of votes and lists of results; often
-/// after a sentence that says which they are.
-fn tally(_: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
+/// A few people whose names come back unevenly, as in counts of votes and lists of winners, or a
+/// few members of a kind; often after a sentence that says which they are.
+fn tally(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
     let count = stream.random_range(2..=4);
-    let mut words: Vec<&str> =
-        [WordPool::Training, WordPool::HeldOut].into_iter().flat_map(WordPool::words).collect();
-    let (words, _) = words.partial_shuffle(stream, count);
-    let shares: Vec<f64> = words.iter().map(|_| Exp1.sample(stream)).collect();
+    let labels = match stream.random_range(0..8) {
+        0 => kind.members.sample(stream, count).cloned().collect(),
+        _ => WordPool::Training.labels(count, stream),
+    };
+    let shares: Vec<f64> = labels.iter().map(|_| Exp1.sample(stream)).collect();
     let law = WeightedIndex::new(&shares).expect("exponential draws are positive weights");
     let drawn: Vec<&str> =
-        (0..lines * stream.random_range(2..=4)).map(|_| words[law.sample(stream)]).collect();
+        (0..lines * stream.random_range(1..=3)).map(|_| &*labels[law.sample(stream)]).collect();
     let (before, after) =
         [("One: ", ". "), ("Next: ", ". "), ("It was ", ". "), ("", ", "), ("", "\n\n")]
             [stream.random_range(0..5)];
     let mut written = Vec::new();
-    if stream.random_bool(0.7) {
-        let (last, first) = words.split_last().expect("there are two words or more");
+    if stream.random_bool(0.8) {
+        let (last, first) = labels.split_last().expect("there are two labels or more");
         let openings = ["Votes for", "A wheel with", "Draws from", "There are", "Some of"];
         written.push(format!("{} {} and {last}.", pick(&openings, stream), first.join(", ")));
     }
-    let drawn: Vec<String> = drawn.iter().map(|word| format!("{before}{word}")).collect();
+    let drawn: Vec<String> = drawn.iter().map(|label| format!("{before}{label}")).collect();
     written.push(drawn.join(after));
     written
 }

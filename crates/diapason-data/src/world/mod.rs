@@ -20,8 +20,6 @@ use std::sync::OnceLock;
 pub enum Role {
     /// Tuning draws its members.
     Drawn,
-    /// Its members are labels of other processes; the last quarter of them are new labels.
-    Label,
     /// Known from the corpus alone.
     Known,
 }
