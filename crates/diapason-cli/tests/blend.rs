@@ -71,7 +71,7 @@ fn rows_of_named_tokens_are_transplanted_and_stamped() {
         let row = tokenizer.token_id(name).unwrap() as usize;
         let place = row * 8..(row + 1) * 8;
         let from = if name == "<|input|>" { &old } else { &donor };
-        assert_eq!(new.weights[place.clone()], from.weights[place], "{name}");
+        assert_eq!(new.weights.part(place.clone()), from.weights.part(place), "{name}");
     }
     let stamp = Artifact::stamp_at(Path::new(&out)).unwrap().unwrap();
     assert_eq!((stamp.kind.as_str(), stamp.parents.len()), ("model", 2));
@@ -103,8 +103,9 @@ fn a_soup_says_its_element_type_and_refuses_what_does_not_mix() {
     let (code, said) = soup(&[&a, &b, "--weight", "3", "--weight", "1"]);
     assert!(code == Some(0) && said.contains("parameters in f32"), "{said}");
     let mixed = Model::load(Path::new(&out)).unwrap();
-    for (index, found) in mixed.weights.iter().enumerate() {
-        assert_eq!(*found, 0.75 * first.weights[index] + 0.25 * second.weights[index]);
+    let [mixed, first, second] = [&mixed, &first, &second].map(|model| model.weights.all().wide());
+    for (index, found) in mixed.iter().enumerate() {
+        assert_eq!(*found, 0.75 * first[index] + 0.25 * second[index]);
     }
     assert!(stdout(&["model", "inspect", &out]).contains("stamp"));
     let (code, said) = run(&["soup", &a, "--dtype", "bf16", "--out", &at("short")]);
@@ -132,8 +133,9 @@ fn an_adapter_is_folded_into_its_base() {
     let merged = Model::load(Path::new(&out)).unwrap();
     let q = merged.layout.layers[0].qkv.start;
     // Rank 2 of halves: every weight grows by a half.
-    assert_eq!(merged.weights[q], model.weights[q] + 0.5);
-    assert_eq!(merged.weights[0], model.weights[0], "the embedding is no target");
+    let [folded, before] = [&merged, &model].map(|model| model.weights.all().wide());
+    assert_eq!(folded[q], before[q] + 0.5);
+    assert_eq!(folded[0], before[0], "the embedding is no target");
     let stamp = Artifact::stamp_at(Path::new(&out)).unwrap().unwrap();
     assert_eq!(stamp.parents.len(), 2);
 
@@ -206,7 +208,8 @@ episodes = 5
     let adapter = Adapter::load(&out.join("models/lora/adapter"), &base.arch).unwrap();
     assert_eq!(adapter.tensors.len(), 4);
     assert!(adapter.weights.iter().any(|weight| *weight != 0.0));
-    assert_eq!(tuned.weights[tuned.layout.embed.clone()], base.weights[base.layout.embed.clone()]);
+    let embedding = |model: &Model| model.weights.part(model.layout.embed.clone()).wide().to_vec();
+    assert_eq!(embedding(&tuned), embedding(&base));
 }
 
 #[test]
