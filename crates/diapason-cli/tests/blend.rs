@@ -6,7 +6,7 @@ mod common;
 
 use common::{diapason, stdout};
 use diapason_flow::{Artifact, Streams};
-use diapason_model::{Adapter, Arch, LoraSettings, Model, SpecialIds, Variant};
+use diapason_model::{Adapter, Arch, LoraSettings, Model, SpecialIds, Variant, WeightPrecision};
 use diapason_text::{Tokenizer, train_tokenizer};
 use std::path::Path;
 
@@ -155,7 +155,7 @@ fn an_adapter_is_folded_into_its_base() {
     assert_ne!(beside, greedy(&["--model", &base]));
 }
 
-/// A recipe of seconds: soft targets for one model, an adapter for another.
+/// A recipe of seconds: soft targets for one model, an adapter for another, weights in bf16 for two.
 #[test]
 fn a_recipe_tunes_on_all_options_and_by_an_adapter() {
     let folder = tempfile::tempdir().unwrap();
@@ -186,6 +186,14 @@ train = { soft_targets = 1.0 }
 name = "lora"
 loss = "every-output"
 train = { soft_targets = 0.5, lora = { rank = 2, targets = ["q_proj", "lm_head"] } }
+[[models]]
+name = "halves"
+loss = "every-output"
+train = { weights = "bf16", moments = "8-bit" }
+[[models]]
+name = "over-halves"
+loss = "every-output"
+train = { weights = "bf16", lora = { rank = 2, targets = ["q_proj"] } }
 [evaluate]
 tasks = ["align/urn"]
 episodes = 5
@@ -210,6 +218,15 @@ episodes = 5
     assert!(adapter.weights.iter().any(|weight| *weight != 0.0));
     let embedding = |model: &Model| model.weights.part(model.layout.embed.clone()).wide().to_vec();
     assert_eq!(embedding(&tuned), embedding(&base));
+    let stored = |name: &str| Model::load_held(&out.join("models").join(name), None).unwrap();
+    let halves = stored("halves");
+    assert_eq!(halves.weights.precision(), WeightPrecision::Bf16);
+    let nearest = base.weights.held_in(WeightPrecision::Bf16);
+    assert_ne!(halves.weights, nearest, "it learned");
+    // The adapter is folded into the base that it was trained over.
+    let over = stored("over-halves");
+    assert_eq!(over.weights.precision(), WeightPrecision::F32);
+    assert_eq!(embedding(&over), *nearest.part(base.layout.embed.clone()).wide());
 }
 
 #[test]

@@ -291,7 +291,7 @@ mod tests {
                     (0..layout.len).map(|i| ((i * step) as f32 * 0.3).cos()).collect();
                 let mut exact = weights.all().wide().to_vec();
                 twin.step(&Device::cpu(1), &layout.tensors, &mut exact, &gradients, 1e-3, 0.5);
-                let draw = mix(mix(step as u64) ^ 77);
+                let draw = mix(mix(step as u64) ^ optimiser.seed);
                 let rounded = exact.iter().enumerate();
                 let rounded = rounded.map(|(at, value)| rounded_plainly(*value, draw, at));
                 let expected = Weights::Bf16(rounded.collect());

@@ -88,12 +88,12 @@ impl<F, H> Numbers<F, H> {
 
 impl<'a> WeightsRef<'a> {
     /// How many there are.
-    pub fn len(self) -> usize {
+    pub fn len(&self) -> usize {
         of_either!(self, |numbers| numbers.len())
     }
 
     /// Whether there are none.
-    pub fn is_empty(self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 

@@ -13,7 +13,8 @@ use std::path::Path;
 use std::time::Instant;
 
 /// Trains a model in place: its weights, or with [`TrainSettings::lora`] its first adapter, which is
-/// attached if there is none, over a base that stays as it is.
+/// attached if there is none, over a base that stays as it is. Its weights are held in
+/// [`TrainSettings::weights`] from then on.
 ///
 /// Writes `metrics.jsonl`, `tensorboard/` and `checkpoints/` under `folder`. Where the folder holds
 /// a checkpoint of the same settings, sequences and initial weights, the run goes on from it and

@@ -77,11 +77,11 @@ pub struct TrainSettings {
     /// weights, gradients and everything between products in f32. Twice as fast on processors
     /// with AVX-512 BF16, of the same results and a little slower on others.
     pub precision: ProductPrecision,
-    /// What the weights of the model are held in: `f32`, or `bf16` in half the memory. In bf16, AdamW
-    /// reads a weight, updates it in f32 and rounds it at random, so that it is right on average
-    /// (to the nearest, an update of less than half a step would never change it); the run begins
-    /// with the weights rounded to the nearest. The model is saved in the same. With `lora` it is
-    /// the base that is held so, as it is; the adapter stays f32.
+    /// What the weights of the model are held in: `f32`, or `bf16` in half the memory, to which
+    /// weights in f32 are rounded before the first step. AdamW updates each in f32 and rounds it at
+    /// random, so that it is right on average: rounded to the nearest, it would never change by
+    /// less than half a step of bf16. The model is saved in what it is held in. With `lora` the
+    /// base is held so; the adapter, and a model that it is folded into, are f32.
     pub weights: WeightPrecision,
     /// What becomes of activations until the backward pass: `kept`, or `recomputed`, which gives
     /// the same bits in a fifth more time and a fraction of the memory.

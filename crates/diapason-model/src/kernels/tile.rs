@@ -207,6 +207,8 @@ unsafe fn avx512<const R: usize, const HALVES: bool>(tile: &Tile) {
         _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
         _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32,
     };
+    /// Elements of the panel fetched before they are read: it lives in the second cache.
+    const AHEAD: usize = 16 * PANEL;
     // SAFETY: sixteen numbers of a line of B, at a place in numbers.
     let load = |line: *const f32, place: usize| unsafe {
         if HALVES {
@@ -216,8 +218,6 @@ unsafe fn avx512<const R: usize, const HALVES: bool>(tile: &Tile) {
             _mm512_loadu_ps(line.add(place))
         }
     };
-    /// Elements of the panel fetched before they are read: it lives in the second cache.
-    const AHEAD: usize = 16 * PANEL;
     let all = u32::MAX >> (32 - tile.columns as u32);
     let (low_mask, high_mask) = (all as u16, (all >> 16) as u16);
     let mut sums = [[_mm512_setzero_ps(); 2]; R];

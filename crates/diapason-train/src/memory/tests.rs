@@ -131,7 +131,7 @@ fn a_run_that_does_not_fit_is_refused_with_what_would_make_it_fit() {
     assert!(sizes(&lowest).moments_bytes < all.moments_bytes);
     let halved = TrainSettings { weights: WeightPrecision::Bf16, ..lowest.clone() };
     assert_eq!(2 * sizes(&halved).weights_bytes, all.weights_bytes);
-    let bounds = [&lower, &lowest, &halved].map(|settings| sizes(settings));
+    let bounds = [&lower, &lowest, &halved].map(sizes);
     for (bound, lines) in bounds.into_iter().zip(1..).chain([(MemoryPlan::default(), 4)]) {
         let bound = Some(bound.total_bytes());
         let settings = TrainSettings { max_memory_bytes: bound, ..base.clone() };
