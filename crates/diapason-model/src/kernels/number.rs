@@ -185,7 +185,7 @@ mod tests {
 
     /// How often values are rounded up, over many places of one step and over many steps at one
     /// place, and how often two neighbours both are. Each count is binomial if the bits are random:
-    /// 96 of them lie within 4.9 deviations with probability 0.9999.
+    /// 96 of them lie within 4.9 deviations with a probability of more than 0.999.
     #[test]
     fn a_rounded_value_is_right_on_average() {
         let count = 40_000_u32;
