@@ -189,11 +189,11 @@ train = { soft_targets = 0.5, lora = { rank = 2, targets = ["q_proj", "lm_head"]
 [[models]]
 name = "halves"
 loss = "every-output"
-train = { weights = "bf16", moments = "8-bit" }
+train = { soft_targets = 1.0, weights = "bf16", moments = "8-bit" }
 [[models]]
 name = "over-halves"
 loss = "every-output"
-train = { weights = "bf16", lora = { rank = 2, targets = ["q_proj"] } }
+train = { soft_targets = 1.0, weights = "bf16", lora = { rank = 2, targets = ["q_proj"] } }
 [evaluate]
 tasks = ["align/urn"]
 episodes = 5
