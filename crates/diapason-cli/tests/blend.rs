@@ -6,7 +6,7 @@ mod common;
 
 use common::{diapason, stdout};
 use diapason_flow::{Artifact, Streams};
-use diapason_model::{Adapter, Arch, LoraSettings, Model, SpecialIds, Variant};
+use diapason_model::{Adapter, Arch, LoraSettings, Model, SpecialIds, Variant, WeightPrecision};
 use diapason_text::{Tokenizer, train_tokenizer};
 use std::path::Path;
 
@@ -71,7 +71,7 @@ fn rows_of_named_tokens_are_transplanted_and_stamped() {
         let row = tokenizer.token_id(name).unwrap() as usize;
         let place = row * 8..(row + 1) * 8;
         let from = if name == "<|input|>" { &old } else { &donor };
-        assert_eq!(new.weights[place.clone()], from.weights[place], "{name}");
+        assert_eq!(new.weights.part(place.clone()), from.weights.part(place), "{name}");
     }
     let stamp = Artifact::stamp_at(Path::new(&out)).unwrap().unwrap();
     assert_eq!((stamp.kind.as_str(), stamp.parents.len()), ("model", 2));
@@ -103,8 +103,9 @@ fn a_soup_says_its_element_type_and_refuses_what_does_not_mix() {
     let (code, said) = soup(&[&a, &b, "--weight", "3", "--weight", "1"]);
     assert!(code == Some(0) && said.contains("parameters in f32"), "{said}");
     let mixed = Model::load(Path::new(&out)).unwrap();
-    for (index, found) in mixed.weights.iter().enumerate() {
-        assert_eq!(*found, 0.75 * first.weights[index] + 0.25 * second.weights[index]);
+    let [mixed, first, second] = [&mixed, &first, &second].map(|model| model.weights.all().wide());
+    for (index, found) in mixed.iter().enumerate() {
+        assert_eq!(*found, 0.75 * first[index] + 0.25 * second[index]);
     }
     assert!(stdout(&["model", "inspect", &out]).contains("stamp"));
     let (code, said) = run(&["soup", &a, "--dtype", "bf16", "--out", &at("short")]);
@@ -132,8 +133,9 @@ fn an_adapter_is_folded_into_its_base() {
     let merged = Model::load(Path::new(&out)).unwrap();
     let q = merged.layout.layers[0].qkv.start;
     // Rank 2 of halves: every weight grows by a half.
-    assert_eq!(merged.weights[q], model.weights[q] + 0.5);
-    assert_eq!(merged.weights[0], model.weights[0], "the embedding is no target");
+    let [folded, before] = [&merged, &model].map(|model| model.weights.all().wide());
+    assert_eq!(folded[q], before[q] + 0.5);
+    assert_eq!(folded[0], before[0], "the embedding is no target");
     let stamp = Artifact::stamp_at(Path::new(&out)).unwrap().unwrap();
     assert_eq!(stamp.parents.len(), 2);
 
@@ -153,7 +155,7 @@ fn an_adapter_is_folded_into_its_base() {
     assert_ne!(beside, greedy(&["--model", &base]));
 }
 
-/// A recipe of seconds: soft targets for one model, an adapter for another.
+/// A recipe of seconds: soft targets for one model, an adapter for another, weights in bf16 for two.
 #[test]
 fn a_recipe_tunes_on_all_options_and_by_an_adapter() {
     let folder = tempfile::tempdir().unwrap();
@@ -184,6 +186,14 @@ train = { soft_targets = 1.0 }
 name = "lora"
 loss = "every-output"
 train = { soft_targets = 0.5, lora = { rank = 2, targets = ["q_proj", "lm_head"] } }
+[[models]]
+name = "halves"
+loss = "every-output"
+train = { soft_targets = 1.0, weights = "bf16", moments = "8-bit" }
+[[models]]
+name = "over-halves"
+loss = "every-output"
+train = { soft_targets = 1.0, weights = "bf16", lora = { rank = 2, targets = ["q_proj"] } }
 [evaluate]
 tasks = ["align/urn"]
 episodes = 5
@@ -206,7 +216,17 @@ episodes = 5
     let adapter = Adapter::load(&out.join("models/lora/adapter"), &base.arch).unwrap();
     assert_eq!(adapter.tensors.len(), 4);
     assert!(adapter.weights.iter().any(|weight| *weight != 0.0));
-    assert_eq!(tuned.weights[tuned.layout.embed.clone()], base.weights[base.layout.embed.clone()]);
+    let embedding = |model: &Model| model.weights.part(model.layout.embed.clone()).wide().to_vec();
+    assert_eq!(embedding(&tuned), embedding(&base));
+    let stored = |name: &str| Model::load_held(&out.join("models").join(name), None).unwrap();
+    let halves = stored("halves");
+    assert_eq!(halves.weights.precision(), WeightPrecision::Bf16);
+    let nearest = base.weights.held_in(WeightPrecision::Bf16);
+    assert_ne!(halves.weights, nearest, "it learned");
+    // The adapter is folded into the base that it was trained over.
+    let over = stored("over-halves");
+    assert_eq!(over.weights.precision(), WeightPrecision::F32);
+    assert_eq!(embedding(&over), *nearest.part(base.layout.embed.clone()).wide());
 }
 
 #[test]

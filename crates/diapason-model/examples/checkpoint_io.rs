@@ -65,6 +65,6 @@ fn tiny(tied: bool) -> Result<Model, Box<dyn Error>> {
         variant: Variant::default(),
     };
     let mut model = Model::random(arch, &Streams::new(8))?;
-    model.weights.iter_mut().for_each(|weight| *weight *= 4.0);
+    model.weights.wide_mut().iter_mut().for_each(|weight| *weight *= 4.0);
     Ok(model)
 }

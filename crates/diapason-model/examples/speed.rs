@@ -82,7 +82,8 @@ fn multiplications(arch: &Arch, segments: usize, length: usize) -> f64 {
 
 fn model(arch: &Arch) -> Model {
     let len = Layout::of(arch).len;
-    let weights = (0..len).map(|i| ((i * 7919 % 2003) as f32 / 1001.5 - 1.0) * 0.03).collect();
+    let weights: Vec<f32> =
+        (0..len).map(|i| ((i * 7919 % 2003) as f32 / 1001.5 - 1.0) * 0.03).collect();
     Model::new(arch.clone(), weights).expect("the shapes are possible")
 }
 

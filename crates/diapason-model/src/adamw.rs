@@ -2,9 +2,11 @@
 //! a byte a moment.
 
 use crate::kernels::{
-    AdamWBuffers, AdamWConstants, BLOCK, BLOCK_BYTES, adamw_update, adamw_update_bytes, square_sum,
+    AdamWBuffers, AdamWConstants, BLOCK, BLOCK_BYTES, Number, adamw_update, adamw_update_bytes,
+    mix, square_sum,
 };
-use crate::{Device, Learning, TensorSpec};
+use crate::weights::of_either;
+use crate::{Device, Learning, TensorSpec, WeightsMut};
 
 /// Constants of the optimiser.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -82,6 +84,8 @@ pub struct AdamW {
     pub step: u64,
     /// What learns; the rest of the weights and of the moments is neither read nor written.
     pub learning: Learning,
+    /// Seed of the random rounding of weights that are held in bf16, and of nothing else.
+    pub seed: u64,
 }
 
 impl AdamW {
@@ -92,22 +96,37 @@ impl AdamW {
         precision: MomentPrecision,
     ) -> Self {
         let moments = Moments::new(precision, tensors);
-        AdamW { settings, moments, step: 0, learning: Learning::all() }
+        AdamW { settings, moments, step: 0, learning: Learning::all(), seed: 0 }
     }
 
     /// One update with bias correction. Gradients are multiplied by `gradient_scale` on the way
-    /// (clipping).
+    /// (clipping). Weights in bf16 are updated in f32 and rounded at random, right on average, by
+    /// bits that depend on the seed, the step and their place.
     ///
     /// # Panics
     /// If the buffers or the tensors differ in length.
-    pub fn step(
+    pub fn step<'a>(
         &mut self,
         device: &Device,
         tensors: &[TensorSpec],
-        weights: &mut [f32],
+        weights: impl Into<WeightsMut<'a>>,
         gradients: &[f32],
         learning_rate: f32,
         gradient_scale: f32,
+    ) {
+        let rates = (learning_rate, gradient_scale);
+        of_either!(weights.into(), |weights| {
+            self.update(device, tensors, weights, gradients, rates);
+        });
+    }
+
+    fn update<T: Number>(
+        &mut self,
+        device: &Device,
+        tensors: &[TensorSpec],
+        weights: &mut [T],
+        gradients: &[f32],
+        (learning_rate, gradient_scale): (f32, f32),
     ) {
         let len = tensors.last().map_or(0, |tensor| tensor.range.end);
         assert_eq!(weights.len(), len, "the weights are those of the tensors");
@@ -122,6 +141,8 @@ impl AdamW {
             root_bias: bias(beta2).sqrt() as f32,
             keep: 1.0,
             scale: gradient_scale,
+            // The step is spread over all bits first: seeds and steps are small numbers.
+            draw: mix(mix(self.step) ^ self.seed),
         };
         let kept = 1.0 - learning_rate * weight_decay;
         let learning = &self.learning;
@@ -162,7 +183,8 @@ pub fn global_norm(device: &Device, values: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Arch, Layout};
+    use crate::kernels::rounded_plainly;
+    use crate::{Arch, Layout, WeightPrecision, Weights};
 
     #[test]
     fn three_steps_are_those_of_the_scalar_twin() {
@@ -250,6 +272,44 @@ mod tests {
         assert!(error.sqrt() < 0.16 && (slope - 1.0).abs() < 0.05, "{} {slope}", error.sqrt());
         let Moments::Bytes(blocks) = &optimiser.moments else { panic!("they are bytes") };
         assert_eq!(blocks.len(), 3);
+    }
+
+    /// Each step from the halves that are there, in f32 by the way above, then rounded value by value.
+    #[test]
+    fn weights_in_bf16_are_those_of_the_twin_at_any_number_of_threads() {
+        let layout = Layout::of(&crate::fixtures::arch(true));
+        let start: Vec<f32> = (0..layout.len).map(|i| (i as f32 * 0.7).sin()).collect();
+        let frozen = |tensor: &TensorSpec| tensor.name.contains("layers.0.mlp");
+        for precision in [MomentPrecision::F32, MomentPrecision::Bytes] {
+            let mut optimiser = AdamW::new(AdamWSettings::default(), &layout.tensors, precision);
+            optimiser.learning = Learning::without(&layout.tensors, frozen);
+            optimiser.seed = 77;
+            let mut weights = Weights::from(start.clone()).held_in(WeightPrecision::Bf16);
+            let (first, mut twin) = (weights.clone(), optimiser.clone());
+            for step in 1..=4 {
+                let gradients: Vec<f32> =
+                    (0..layout.len).map(|i| ((i * step) as f32 * 0.3).cos()).collect();
+                let mut exact = weights.all().wide().to_vec();
+                twin.step(&Device::cpu(1), &layout.tensors, &mut exact, &gradients, 1e-3, 0.5);
+                let draw = mix(mix(step as u64) ^ optimiser.seed);
+                let rounded = exact.iter().enumerate();
+                let rounded = rounded.map(|(at, value)| rounded_plainly(*value, draw, at));
+                let expected = Weights::Bf16(rounded.collect());
+                let mut others = (weights.clone(), optimiser.clone());
+                let device = Device::cpu(3);
+                optimiser.step(&device, &layout.tensors, &mut weights, &gradients, 1e-3, 0.5);
+                assert_eq!(weights, expected, "step {step}");
+                let (again, same) = &mut others;
+                same.step(&Device::cpu(1), &layout.tensors, &mut *again, &gradients, 1e-3, 0.5);
+                assert_eq!((&*again, &*same), (&weights, &optimiser));
+                assert_eq!(optimiser.moments, twin.moments);
+            }
+            for tensor in &layout.tensors {
+                let range = tensor.range.clone();
+                let moved = first.part(range.clone()) != weights.part(range);
+                assert_ne!(moved, frozen(tensor), "{}", tensor.name);
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use crate::forward::{chunks, matrix};
 use crate::kernels::{
     Attended, Heads, NormGradients, add_row_sums, add_rows_to_table, attend_backward,
-    cross_entropy, gated_backward, norm, norm_backward, norm_heads_backward, product, scale,
+    cross_entropy, gated_backward, norm, norm_backward, norm_heads_backward, scale,
 };
 use crate::learning::{Gradients, Place};
 use crate::lora::{Linear, Site, gate_columns, head_columns};
@@ -37,9 +37,8 @@ impl Model {
             let elements = part.start * d..part.end * d;
             let (site, lora) = (Site::Head, &mut forward.lora);
             if gradients.passes(Place::head(layers)) {
-                let weight = matrix(&self.weights[range.clone()], v, d);
                 let d_normed = &mut backward.normed[elements.clone()];
-                product(device, d_normed, d_logits, weight, false);
+                self.linear_backward(device, d_normed, d_logits, &range);
                 self.adapt_input_backward(device, site, (d_logits, part.start), d_normed, lora);
             }
             let normed = matrix(&forward.normed[elements], part.len(), d);
@@ -73,7 +72,7 @@ impl Model {
         let (gathered, inverse) = (&gathered[..count * d], &inverse[..count]);
         let d_normed = &backward.normed[..count * d];
         let weight = self.norm_weight(&norm_range);
-        norm_backward(device, into, d_normed, gathered, inverse, weight);
+        norm_backward(device, into, d_normed, gathered, inverse, &weight);
         let d_residual = &mut backward.residual[..n * d];
         d_residual.fill(0.0);
         for (row, values) in rows.iter().zip(backward.gathered.chunks_exact(d)) {
@@ -140,7 +139,7 @@ impl Model {
         let n = d_stream.len() / self.arch.width;
         let (raw, inverse) = (&branch.raw[..d_stream.len()], &branch.inverse[..n]);
         let into = NormGradients { x: &mut *d_raw, w: gradients.norm(range), partial };
-        norm_backward(device, into, d_stream, raw, inverse, self.norm_weight(range));
+        norm_backward(device, into, d_stream, raw, inverse, &self.norm_weight(range));
         d_raw
     }
 
@@ -162,8 +161,7 @@ impl Model {
         let rooms = (&mut d_branch[..], &mut partial[..]);
         let d_output = self.branch_backward(device, branch, &residual[..n * d], rooms, gradients);
         let d_output = matrix(d_output, n, d);
-        let down = matrix(&self.weights[ranges.down.clone()], d, m);
-        product(device, hidden, d_output, down, false);
+        self.linear_backward(device, hidden, d_output, &ranges.down);
         let down_site = Site::Layer(layer, Linear::Down);
         self.adapt_input_backward(device, down_site, (d_output, 0), hidden, lora);
         gated_backward(device, gate_up, hidden, m, self.arch.variant.activation);
@@ -175,7 +173,7 @@ impl Model {
         let weight = self.norm_weight(&ranges.middle_norm);
         let (normed, middle) = (&mut normed[..n * d], &saved.middle[..n * d]);
         let inverse = &mut saved.middle_inverse[..n];
-        norm(device, normed, inverse, middle, weight);
+        norm(device, normed, inverse, middle, &weight);
         let normed = matrix(normed, n, d);
         gradients.product(device, &ranges.gate_up, d_gate_up, normed);
         for (linear, columns) in gate_columns(m) {
@@ -186,16 +184,15 @@ impl Model {
         if !gradients.enters(Place::mlp(layer), &ranges.middle_norm) {
             return;
         }
-        let matrix_weight = matrix(&self.weights[ranges.gate_up.clone()], 2 * m, d);
         let d_normed = &mut d_normed[..n * d];
-        product(device, d_normed, d_gate_up, matrix_weight, false);
+        self.linear_backward(device, d_normed, d_gate_up, &ranges.gate_up);
         for (linear, columns) in gate_columns(m) {
             let (site, d_out) = (Site::Layer(layer, linear), d_gate_up.part(0..n, columns));
             self.adapt_input_backward(device, site, (d_out, 0), d_normed, lora);
         }
         let w = gradients.norm(&ranges.middle_norm);
         let into = NormGradients { x: &mut residual[..n * d], w, partial };
-        norm_backward(device, into, d_normed, middle, inverse, weight);
+        norm_backward(device, into, d_normed, middle, inverse, &weight);
     }
 
     fn attention_backward(
@@ -219,8 +216,7 @@ impl Model {
         let into_o = matrix(attended, n, out);
         gradients.product(device, &ranges.o, d_branch, into_o);
         let d_attended = &mut backward.attended[..n * out];
-        let o = matrix(&self.weights[ranges.o.clone()], d, out);
-        product(device, d_attended, d_branch, o, false);
+        self.linear_backward(device, d_attended, d_branch, &ranges.o);
         let site = Site::Layer(layer, Linear::O);
         self.adapt_input_backward(device, site, (d_branch, 0), d_attended, lora);
         let both = (into_o, d_branch, 0);
@@ -237,7 +233,7 @@ impl Model {
         let weight = self.norm_weight(&ranges.input_norm);
         let (normed, x) = (&mut normed[..n * d], &x[..n * d]);
         let inverse = &mut saved.input_inverse[..n];
-        norm(device, normed, inverse, x, weight);
+        norm(device, normed, inverse, x, &weight);
         let d_qkv = matrix(d_qkv, n, row);
         let normed = matrix(normed, n, d);
         gradients.product(device, &ranges.qkv, d_qkv, normed);
@@ -250,15 +246,14 @@ impl Model {
             return;
         }
         let d_normed = &mut backward.normed[..n * d];
-        let qkv_weight = matrix(&self.weights[ranges.qkv.clone()], row, d);
-        product(device, d_normed, d_qkv, qkv_weight, false);
+        self.linear_backward(device, d_normed, d_qkv, &ranges.qkv);
         for (linear, columns) in head_columns(heads) {
             let (site, d_out) = (Site::Layer(layer, linear), d_qkv.part(0..n, columns));
             self.adapt_input_backward(device, site, (d_out, 0), d_normed, lora);
         }
         let w = gradients.norm(&ranges.input_norm);
         let into = NormGradients { x: &mut residual[..n * d], w, partial };
-        norm_backward(device, into, d_normed, x, inverse, weight);
+        norm_backward(device, into, d_normed, x, inverse, &weight);
     }
 
     /// Takes the gradient of rotated heads to that of the projections: rotation, norms of heads,
@@ -278,7 +273,7 @@ impl Model {
             let raw = (&saved.raw_heads[..], &saved.head_inverse[..]);
             let weights = norms.each_ref().map(|one| self.norm_weight(one));
             let d_weights = gradients.head_norms(norms);
-            norm_heads_backward(device, heads, d_qkv, raw, weights, (d_weights, partial));
+            norm_heads_backward(device, heads, d_qkv, raw, &weights, (d_weights, partial));
         }
         let n = input.ids.len();
         let d_qkv = matrix(d_qkv, n, heads.row_width());

@@ -11,7 +11,7 @@ pub use numbers::Precision;
 pub(crate) use stream::{Shelf, write_tensors};
 
 use crate::config::is_multimodal;
-use crate::{Arch, Layout, Model, ModelError, SpecialIds};
+use crate::{Arch, Layout, Model, ModelError, SpecialIds, WeightPrecision, Weights};
 use diapason_flow::write_atomically;
 use memmap2::Mmap;
 use safetensors::SafeTensors;
@@ -34,31 +34,57 @@ impl Model {
     /// is loaded.
     ///
     /// # Errors
+    /// See [`Model::load_held`].
+    pub fn load(dir: &Path) -> Result<Self, ModelError> {
+        Self::load_held(dir, Some(WeightPrecision::F32))
+    }
+
+    /// The same with weights that are held in a given precision, rounded to the nearest where it is
+    /// less than the file's; or in bf16 where the whole file is, which loses nothing, and else in
+    /// f32.
+    ///
+    /// # Errors
     /// A missing, truncated or damaged file; a config that the decoder cannot compute; a tensor
     /// that is missing, unknown, or of another shape or type than the config says. Each names the
     /// file and the tensor.
-    pub fn load(dir: &Path) -> Result<Self, ModelError> {
+    pub fn load_held(dir: &Path, precision: Option<WeightPrecision>) -> Result<Self, ModelError> {
         let mapped = Mapped::open(dir)?;
         // Everything is checked before the buffer is made, so that a config of absurd sizes costs
         // no memory.
         let tensors = mapped.tensors()?;
-        let mut weights = vec![0.0; mapped.layout.len];
+        let halves = tensors.iter().all(|tensor| tensor.precision == Precision::Bf16);
+        let stored = if halves { WeightPrecision::Bf16 } else { WeightPrecision::F32 };
+        let mut weights = match precision.unwrap_or(stored) {
+            WeightPrecision::F32 => Weights::F32(vec![0.0; mapped.layout.len]),
+            WeightPrecision::Bf16 => Weights::Bf16(vec![0; mapped.layout.len]),
+        };
         for (tensor, spec) in tensors.iter().zip(&mapped.layout.tensors) {
-            tensor.precision.read(tensor.bytes, &mut weights[spec.range.clone()]);
+            let Found { precision, bytes, .. } = tensor;
+            match &mut weights {
+                Weights::F32(values) => precision.read(bytes, &mut values[spec.range.clone()]),
+                Weights::Bf16(halves) => {
+                    precision.read_halves(bytes, &mut halves[spec.range.clone()]);
+                }
+            }
         }
         Model::new(mapped.arch, weights)
     }
 
     /// Writes `model.safetensors`, `config.json` and `generation_config.json` to a folder, each
-    /// atomically, in f32. transformers, vLLM and llama.cpp load the result.
+    /// atomically, in the precision in which the weights are held. transformers, vLLM and llama.cpp
+    /// load the result.
     ///
     /// # Errors
     /// The system's, with the path.
     pub fn save(&self, dir: &Path, ids: &SpecialIds) -> Result<(), ModelError> {
-        let precisions = vec![Precision::F32; self.layout.tensors.len()];
+        let precision = match self.weights.precision() {
+            WeightPrecision::F32 => Precision::F32,
+            WeightPrecision::Bf16 => Precision::Bf16,
+        };
+        let precisions = vec![precision; self.layout.tensors.len()];
         let copy = |tensor: usize, part: Range<usize>, values: &mut [f32]| {
             let start = self.layout.tensors[tensor].range.start;
-            values.copy_from_slice(&self.weights[start + part.start..start + part.end]);
+            self.weights.part(start + part.start..start + part.end).copy_to(values);
             Ok(())
         };
         write_model(dir, (&self.arch, ids), &self.layout, &precisions, copy)

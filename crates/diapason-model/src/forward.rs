@@ -1,11 +1,12 @@
 //! The decoder's forward pass. Every line is one kernel over the N tokens of a call.
 
 use crate::kernels::{
-    Heads, NormWeight, RawHeads, Target, View, add, cross_entropy, gated, gather_rows, norm,
-    norm_heads, product, product_packed, repeat_row, scale,
+    Heads, NormWeight, Number, RawHeads, Target, View, add, cross_entropy, gated, gather_rows,
+    norm, norm_heads, product, product_packed, repeat_row, scale,
 };
 use crate::lora::{Entering, Linear, Lora, Site};
 use crate::resident::Resident;
+use crate::weights::of_either;
 use crate::workspace::{Branch, Forward, Head, LayerBuffers, Saved};
 use crate::{Device, Model};
 use std::ops::Range;
@@ -14,7 +15,7 @@ use std::ops::Range;
 type Matrix<'a> = (&'a Range<usize>, Option<&'a Resident>);
 
 /// A `[rows, columns]` matrix at the front of a buffer.
-pub(crate) fn matrix(data: &[f32], rows: usize, columns: usize) -> View<'_> {
+pub(crate) fn matrix<T: Number>(data: &[T], rows: usize, columns: usize) -> View<'_, T> {
     View::new(data, (rows, columns), (columns, 1))
 }
 
@@ -30,8 +31,9 @@ impl Model {
     ) {
         let (stream, lora) = forward.first();
         let stream = &mut stream[..ids.len() * self.arch.width];
-        let table = &self.weights[self.layout.embed.clone()];
-        gather_rows(device, stream, table, ids, self.arch.width);
+        of_either!(self.weights.part(self.layout.embed.clone()), |table| {
+            gather_rows(device, stream, table, ids, self.arch.width);
+        });
         self.adapt_embeddings(device, ids, stream, lora);
         if let Some(factor) = self.arch.variant.embedding_scale {
             scale(device, stream, factor);
@@ -94,10 +96,10 @@ impl Model {
         let (ranges, resident) = (&self.layout.layers[layer], *resident);
         let (input, normed) = (&input[..n * d], &mut normed[..n * d]);
         let weight = self.norm_weight(&ranges.input_norm);
-        norm(device, normed, &mut saved.input_inverse[..n], input, weight);
+        norm(device, normed, &mut saved.input_inverse[..n], input, &weight);
         let qkv = &mut saved.qkv[..n * row];
         if let Some(bias) = &ranges.qkv_bias {
-            repeat_row(device, qkv, &self.weights[bias.clone()]);
+            repeat_row(device, qkv, &self.weights.part(bias.clone()).wide());
         }
         let biased = ranges.qkv_bias.is_some();
         let weight = (&ranges.qkv, resident);
@@ -105,7 +107,8 @@ impl Model {
         self.adapt_heads(device, layer, matrix(normed, n, d), qkv, lora);
         if let Some(norms) = &ranges.head_norms {
             let raw = RawHeads { values: &mut saved.raw_heads, inverse: &mut saved.head_inverse };
-            norm_heads(device, heads, qkv, raw, norms.each_ref().map(|one| self.norm_weight(one)));
+            let weights = norms.each_ref().map(|one| self.norm_weight(one));
+            norm_heads(device, heads, qkv, raw, &weights);
         }
         attention(layer, saved);
         let middle = &mut saved.middle[..n * d];
@@ -114,7 +117,7 @@ impl Model {
         let adapted = (Site::Layer(layer, Linear::O), &mut **lora);
         self.add_branch(device, middle, input, added, branch, adapted);
         let weight = self.norm_weight(&ranges.middle_norm);
-        norm(device, normed, &mut saved.middle_inverse[..n], middle, weight);
+        norm(device, normed, &mut saved.middle_inverse[..n], middle, &weight);
         let gate_up = &mut saved.gate_up[..n * 2 * m];
         let weight = (&ranges.gate_up, resident);
         self.linear(device, gate_up, matrix(normed, n, d), weight, false);
@@ -134,8 +137,23 @@ impl Model {
             return product_packed(device, out, x, packed, accumulate);
         }
         let (rows, columns) = (range.len() / x.columns(), x.columns());
-        let weight = matrix(&self.weights[range.clone()], rows, columns).transposed();
-        product(device, out, x, weight, accumulate);
+        of_either!(self.weights.part(range.clone()), |weight| {
+            product(device, out, x, matrix(weight, rows, columns).transposed(), accumulate);
+        });
+    }
+
+    /// `d_x = d_out · W`
+    pub(crate) fn linear_backward(
+        &self,
+        device: &Device,
+        d_x: &mut [f32],
+        d_out: View<'_>,
+        range: &Range<usize>,
+    ) {
+        let (rows, columns) = (d_out.columns(), range.len() / d_out.columns());
+        of_either!(self.weights.part(range.clone()), |weight| {
+            product(device, d_x, d_out, matrix(weight, rows, columns), false);
+        });
     }
 
     /// `to = from + rows · weight`, what is added being normed first where the family does so.
@@ -157,14 +175,14 @@ impl Model {
         let (raw, inverse) = (&mut branch.raw[..to.len()], &mut branch.inverse[..rows.rows()]);
         self.linear(device, raw, rows, weight, false);
         self.adapt(device, site, entering, (raw, columns), lora);
-        norm(device, to, inverse, raw, self.norm_weight(range));
+        norm(device, to, inverse, raw, &self.norm_weight(range));
         add(device, to, from);
     }
 
     /// The weight of a norm as kernels take it.
     pub(crate) fn norm_weight(&self, range: &Range<usize>) -> NormWeight<'_> {
         NormWeight {
-            w: &self.weights[range.clone()],
+            w: self.weights.part(range.clone()).wide(),
             offset: self.arch.variant.norm_offset,
             epsilon: self.arch.norm_epsilon,
         }
@@ -177,7 +195,7 @@ impl Model {
         gather_rows(device, gathered, forward.residual(self.arch.layers), &head.rows, d);
         let weight = self.norm_weight(&self.layout.final_norm);
         let (normed, inverse) = (&mut forward.normed[..count * d], &mut head.inverse[..count]);
-        norm(device, normed, inverse, gathered, weight);
+        norm(device, normed, inverse, gathered, &weight);
     }
 
     /// The logits of some gathered rows, at most a chunk.

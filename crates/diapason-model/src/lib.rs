@@ -25,6 +25,7 @@ mod rate;
 mod resident;
 mod variant;
 mod vocabulary;
+mod weights;
 mod workspace;
 
 pub use adamw::{AdamW, AdamWSettings, MomentPrecision, Moments, global_norm};
@@ -44,4 +45,5 @@ pub use memory::TrainingRoom;
 pub use model::{Model, PackLoss};
 pub use rate::product_gflops;
 pub use variant::{Activation, RopeScaling, Variant, Window};
+pub use weights::{Numbers, WeightPrecision, Weights, WeightsMut, WeightsRef};
 pub use workspace::{Activations, Workspace};

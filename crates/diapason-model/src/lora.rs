@@ -10,7 +10,7 @@ mod peft;
 
 pub(crate) use apply::{Dropout, Entering, Lora, gate_columns, head_columns};
 
-use crate::{Arch, Model, ModelError, TensorSpec};
+use crate::{Arch, Model, ModelError, Numbers, TensorSpec, WeightsMut, WeightsRef};
 use diapason_flow::Streams;
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
@@ -259,18 +259,18 @@ impl Model {
     }
 
     /// What training changes: the first adapter where there is one, else all weights.
-    pub fn trained(&self) -> (&[TensorSpec], &[f32]) {
+    pub fn trained(&self) -> (&[TensorSpec], WeightsRef<'_>) {
         match self.adapters.first() {
-            Some(adapter) => (&adapter.tensors, &adapter.weights),
-            None => (&self.layout.tensors, &self.weights),
+            Some(adapter) => (&adapter.tensors, Numbers::F32(&adapter.weights)),
+            None => (&self.layout.tensors, self.weights.all()),
         }
     }
 
     /// [`Model::trained`], to be changed.
-    pub fn trained_mut(&mut self) -> (&[TensorSpec], &mut [f32]) {
+    pub fn trained_mut(&mut self) -> (&[TensorSpec], WeightsMut<'_>) {
         match self.adapters.first_mut() {
-            Some(adapter) => (&adapter.tensors, &mut adapter.weights),
-            None => (&self.layout.tensors, &mut self.weights),
+            Some(adapter) => (&adapter.tensors, Numbers::F32(&mut adapter.weights)),
+            None => (&self.layout.tensors, self.weights.all_mut()),
         }
     }
 }

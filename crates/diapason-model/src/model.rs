@@ -3,7 +3,7 @@
 use crate::kernels::{Heads, attend};
 use crate::learning::Gradients;
 use crate::workspace::{Input, Saved, Workspace};
-use crate::{Adapter, Arch, Device, Layout, ModelError};
+use crate::{Adapter, Arch, Device, Layout, ModelError, Weights};
 use diapason_flow::Pack;
 
 /// A decoder with its weights in one flat buffer.
@@ -14,7 +14,7 @@ pub struct Model {
     /// Where each tensor lives in `weights`.
     pub layout: Layout,
     /// All weights.
-    pub weights: Vec<f32>,
+    pub weights: Weights,
     /// Adapters on top of them. A pack uses the first, which is what trains; a feed names its own.
     pub adapters: Vec<Adapter>,
 }
@@ -34,8 +34,9 @@ impl Model {
     /// # Errors
     /// [`ModelError::Arch`] if the shape is impossible, [`ModelError::Shape`] if the number of
     /// weights is not the layout's.
-    pub fn new(arch: Arch, weights: Vec<f32>) -> Result<Self, ModelError> {
+    pub fn new(arch: Arch, weights: impl Into<Weights>) -> Result<Self, ModelError> {
         arch.check()?;
+        let weights = weights.into();
         let layout = Layout::of(&arch);
         check_len("weights", layout.len, weights.len())?;
         Ok(Model { arch, layout, weights, adapters: Vec::new() })

@@ -4,7 +4,8 @@
 //! few rows run, as in decoding. A copy made once saves that. The bits are the same.
 
 use crate::forward::matrix;
-use crate::kernels::{Packed, Way, packed_len};
+use crate::kernels::{Number, Packed, Way, packed_len};
+use crate::weights::of_either;
 use crate::{Device, Model};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,7 +13,7 @@ use std::ops::Range;
 /// Packed copies of some matrices of one model.
 pub(crate) struct Resident {
     /// Where the weights lie that were copied.
-    weights: *const f32,
+    weights: *const u8,
     /// How they lie, and so how products with them are computed.
     way: Way,
     /// By the place of each matrix in the weights.
@@ -33,24 +34,29 @@ impl Resident {
     /// `budget_bytes` together, in the precision of the device's products.
     pub(crate) fn of(model: &Model, device: &Device, budget_bytes: usize) -> Self {
         let mut copies = BTreeMap::new();
-        let (mut left, way) = (budget_bytes / size_of::<f32>(), device.way());
+        let way = of_either!(&model.weights, |values| way_of(values, device));
+        let mut left = budget_bytes / size_of::<f32>();
         for (range, (rows, columns)) in matrices(model) {
             let words = packed_len(way.words(columns), rows);
             let Some(rest) = left.checked_sub(words) else { break };
             // A model that lacks weights is refused when it is asked.
-            let Some(values) = model.weights.get(range.clone()) else { break };
+            if range.end > model.weights.len() {
+                break;
+            }
             left = rest;
             let mut data = vec![0.0; words];
-            let view = matrix(values, rows, columns).transposed();
-            device.install(|| Packed::on(device, view, &mut data));
+            of_either!(model.weights.part(range.clone()), |values| {
+                let view = matrix(values, rows, columns).transposed();
+                device.install(|| Packed::on(device, way, view, &mut data));
+            });
             copies.insert(range.start, Copied { data, shape: (columns, rows) });
         }
-        Resident { weights: model.weights.as_ptr(), way, copies }
+        Resident { weights: model.weights.address(), way, copies }
     }
 
     /// Whether the copies are of this model's weights.
     pub(crate) fn is_of(&self, model: &Model) -> bool {
-        self.weights == model.weights.as_ptr()
+        self.weights == model.weights.address()
     }
 
     /// The copy of a matrix, if there is one.
@@ -62,6 +68,11 @@ impl Resident {
     pub(crate) fn bytes(&self) -> usize {
         self.copies.values().map(|copy| size_of_val(&copy.data[..])).sum()
     }
+}
+
+/// How copies of such weights are kept.
+fn way_of<T: Number>(_: &[T], device: &Device) -> Way {
+    T::kept(device.way())
 }
 
 /// The matrices that products read, with their rows and columns.

@@ -1,6 +1,6 @@
 //! A larger vocabulary for a model: rows for tokens that its tokenizer gained.
 
-use crate::{Arch, Layout, Model, ModelError};
+use crate::{Arch, Layout, Model, ModelError, Weights};
 
 impl Model {
     /// The same model with `vocabulary` rows in its embedding and output head. New rows are the
@@ -18,14 +18,14 @@ impl Model {
         let layout = Layout::of(&arch);
         let mut weights = Vec::with_capacity(layout.len);
         for tensor in &self.layout.tensors {
-            let values = &self.weights[tensor.range.clone()];
-            weights.extend_from_slice(values);
+            let values = self.weights.part(tensor.range.clone()).wide();
+            weights.extend_from_slice(&values);
             if tensor.range == self.layout.embed || tensor.range == self.layout.head {
-                let mean = mean_row(values, self.arch.width);
+                let mean = mean_row(&values, self.arch.width);
                 (old..vocabulary).for_each(|_| weights.extend_from_slice(&mean));
             }
         }
-        Model::new(arch, weights)
+        Model::new(arch, Weights::from(weights).held_in(self.weights.precision()))
     }
 }
 
@@ -67,11 +67,11 @@ mod tests {
             for (old, new) in model.layout.tensors.iter().zip(&larger.layout.tensors) {
                 assert_eq!(old.name, new.name);
                 let (old, new) =
-                    (&model.weights[old.range.clone()], &larger.weights[new.range.clone()]);
-                assert_eq!(old, &new[..old.len()]);
+                    (model.weights.part(old.range.clone()), larger.weights.part(new.range.clone()));
+                assert_eq!(old, new.part(0..old.len()));
             }
-            let head = &larger.weights[larger.layout.head.clone()];
-            let mean = mean_row(&model.weights[model.layout.head.clone()], 8);
+            let head = larger.weights.part(larger.layout.head.clone()).wide();
+            let mean = mean_row(&model.weights.part(model.layout.head.clone()).wide(), 8);
             assert_eq!(&head[5 * 8..6 * 8], mean);
             assert!(matches!(larger.with_vocabulary(5), Err(ModelError::Arch { .. })));
         }

@@ -38,7 +38,7 @@ fn loss_and_every_gradient_are_those_of_the_twin() {
 fn gradients_of_longer_segments_are_those_of_the_twin() {
     let wider = Arch { width: 64, head_width: 32, mlp_width: 96, ..arch(4, 2, true) };
     let mut model = model(&wider);
-    model.weights.iter_mut().for_each(|weight| *weight *= 0.25);
+    model.weights.wide_mut().iter_mut().for_each(|weight| *weight *= 0.25);
     assert_slopes(&model, &pack(&[61, 20, 118]), |norm| 1e-5 * norm);
 }
 
@@ -295,8 +295,8 @@ fn packs_that_do_not_fit_are_refused() {
     assert_eq!(loss.unwrap(), PackLoss::default());
     assert!(gradients.iter().all(|gradient| *gradient == 0.0));
     let mut broken = model.clone();
-    broken.weights[0] = f32::NAN;
-    broken.weights[40] = f32::NAN;
+    broken.weights.wide_mut()[0] = f32::NAN;
+    broken.weights.wide_mut()[40] = f32::NAN;
     let found = broken.token_nats(&device, &pack(&[40]), &mut large);
     assert!(matches!(found, Err(ModelError::NonFinite { .. })));
 }

@@ -4,7 +4,8 @@ mod files;
 
 use diapason_flow::Pack;
 use diapason_model::{
-    Cache, Device, Feed, Model, ProductPrecision, RopeScaling, SpecialIds, Variant, Want, Workspace,
+    Cache, Device, Feed, Model, ProductPrecision, RopeScaling, SpecialIds, Variant, Want,
+    WeightPrecision, Workspace,
 };
 use files::{floats, folder, largest_difference, norm, pack, read};
 use safetensors::SafeTensors;
@@ -123,6 +124,47 @@ fn what_is_saved_loads_to_the_same_shape_and_bits() {
     }
 }
 
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+#[test]
+fn weights_held_in_bf16_give_every_bit_of_the_same_widened_and_survive_saving() {
+    for name in NAMES {
+        let Model { arch, weights, .. } = Model::load(&family(name)).unwrap();
+        let halves = weights.held_in(WeightPrecision::Bf16);
+        let wide = Model::new(arch.clone(), halves.clone().held_in(WeightPrecision::F32)).unwrap();
+        let halves = Model::new(arch, halves).unwrap();
+        let file = expected(name);
+        let pack = pack(&SafeTensors::deserialize(&file).unwrap());
+        for precision in [ProductPrecision::F32, ProductPrecision::Bf16] {
+            let devices = [1, 2].map(|threads| Device::cpu(threads).with_products(precision));
+            let expected = logits(&wide, &devices[0], &pack);
+            for device in &devices {
+                assert_eq!(bits(&logits(&halves, device, &pack)), bits(&expected), "{name}");
+            }
+            let [found, expected] = [&halves, &wide].map(|model| {
+                let mut workspace = Workspace::new(&model.arch, pack.len());
+                let mut gradients = vec![0.0; model.layout.len];
+                let loss = model
+                    .loss_and_gradients(&devices[1], &pack, 0.5, &mut workspace, &mut gradients)
+                    .unwrap();
+                (loss, bits(&gradients))
+            });
+            assert_eq!(found, expected, "{name}: loss and gradients");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        halves.save(dir.path(), &SpecialIds::default()).unwrap();
+        let bytes = std::fs::metadata(dir.path().join("model.safetensors")).unwrap().len() as usize;
+        assert!(bytes.abs_diff(halves.weights.bytes()) < 8192, "{name}: {bytes} bytes");
+        let stored = Model::load_held(dir.path(), None).unwrap();
+        assert_eq!(stored.weights, halves.weights, "{name}: nothing is lost");
+        assert_eq!(Model::load(dir.path()).unwrap().weights, wide.weights, "{name}");
+        let rounded = Model::load_held(&family(name), Some(WeightPrecision::Bf16)).unwrap();
+        assert_eq!(rounded.weights, halves.weights, "{name}: rounded as it is read");
+    }
+}
+
 fn relative(found: &[f32], exact: &[f32]) -> f64 {
     norm(found.iter().zip(exact).map(|(a, b)| a - b)) / norm(exact.iter().copied())
 }
@@ -156,9 +198,14 @@ fn bf16_errs_less_than_autocast_does_and_not_by_nothing() {
 
 #[test]
 fn in_bf16_a_sequence_has_the_same_bits_alone_packed_or_read_through_a_cache_and_copies() {
-    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-    for name in NAMES {
-        let model = Model::load(&family(name)).unwrap();
+    let cases = [
+        (ProductPrecision::Bf16, WeightPrecision::F32),
+        (ProductPrecision::Bf16, WeightPrecision::Bf16),
+        (ProductPrecision::F32, WeightPrecision::Bf16),
+    ];
+    for ((precision, held), name) in cases.iter().flat_map(|case| NAMES.map(|name| (*case, name))) {
+        let device = |threads| Device::cpu(threads).with_products(precision);
+        let model = Model::load_held(&family(name), Some(held)).unwrap();
         let vocabulary = model.arch.vocabulary as u32;
         let sequences: Vec<Vec<u32>> = [9, 23, 14]
             .map(|len| (0..len).map(|at| (at * at + len) % vocabulary).collect())
@@ -167,12 +214,12 @@ fn in_bf16_a_sequence_has_the_same_bits_alone_packed_or_read_through_a_cache_and
         for ids in &sequences {
             together.push_weighted(ids, |_| 1.0);
         }
-        let packed = logits(&model, &bf16(1), &together);
+        let packed = logits(&model, &device(1), &together);
         for threads in [2, 3] {
-            let again = logits(&model, &bf16(threads), &together);
+            let again = logits(&model, &device(threads), &together);
             assert_eq!(bits(&packed), bits(&again), "{name}: {threads} threads");
         }
-        let device = bf16(2);
+        let device = device(2);
         let mut resident = Workspace::resident(&model, &device, 4, usize::MAX);
         assert!(2 * resident.packed_bytes() < 5 * model.weights.len() * size_of::<f32>());
         let mut cache = Cache::new(&model.arch, together.len());

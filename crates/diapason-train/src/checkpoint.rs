@@ -1,7 +1,7 @@
 //! Checkpoints: everything a run needs to go on as if it had never stopped.
 //!
 //! ```text
-//! checkpoints/step-000120/model.safetensors     weights
+//! checkpoints/step-000120/model.safetensors     weights, as they are held
 //!                         first.safetensors     AdamW's first moment, under the weights' names
 //!                         second.safetensors    AdamW's second moment
 //!                         moments.safetensors   both instead, where they are blocks of bytes
@@ -12,10 +12,12 @@
 //! A folder is filled under a temporary name, synced and renamed, so a checkpoint is there
 //! completely or not at all; checksums guard against what happens to it later.
 
-use crate::crc::Crc32c;
+use crate::crc::{Crc32c, each_bytes};
 use crate::{Event, TrainError};
 use diapason_flow::Fingerprint;
-use diapason_model::{MomentPrecision, Moments, TensorSpec};
+use diapason_model::{
+    MomentPrecision, Moments, Numbers, TensorSpec, WeightPrecision, WeightsMut, WeightsRef,
+};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -33,7 +35,7 @@ const PARTIAL: &str = ".partial";
 const CHUNK_BYTES: usize = 1 << 18;
 
 /// What trains (the weights, or an adapter), and its moments.
-pub(crate) type Buffers<'a> = (&'a [f32], &'a Moments);
+pub(crate) type Buffers<'a> = (WeightsRef<'a>, &'a Moments);
 
 /// What a checkpoint must agree with to be resumed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -71,19 +73,20 @@ impl Found {
     pub(crate) fn load(
         &self,
         tensors: &[TensorSpec],
-        weights: &mut [f32],
+        weights: WeightsMut<'_>,
         moments: &mut Moments,
     ) -> Result<(), TrainError> {
         let read = |name: &str, header: &[u8], buffer: BufferMut<'_>| {
             let path = self.path.join(name);
             read_buffer(&path, header, buffer).map_err(TrainError::io("read", &path))
         };
-        let header = header(tensors);
-        read(MODEL, &header, BufferMut::Floats(weights))?;
+        let of_weights = header(tensors, weights.precision());
+        read(MODEL, &of_weights, BufferMut::Numbers(weights))?;
+        let header = header(tensors, WeightPrecision::F32);
         match moments {
             Moments::F32(buffers) => {
                 for (name, buffer) in MOMENTS.into_iter().zip(buffers) {
-                    read(name, &header, BufferMut::Floats(buffer))?;
+                    read(name, &header, BufferMut::Numbers(Numbers::F32(buffer)))?;
                 }
                 Ok(())
             }
@@ -184,12 +187,13 @@ impl Checkpoints {
             files.insert(name.to_owned(), state);
             Ok::<(), TrainError>(())
         };
-        let (header, (weights, moments)) = (header(tensors), buffers);
-        write(MODEL, &header, Buffer::Floats(weights))?;
+        let (weights, moments) = buffers;
+        write(MODEL, &header(tensors, weights.precision()), Buffer::Numbers(weights))?;
+        let header = header(tensors, WeightPrecision::F32);
         match moments {
             Moments::F32(buffers) => {
                 for (name, buffer) in MOMENTS.into_iter().zip(buffers) {
-                    write(name, &header, Buffer::Floats(buffer))?;
+                    write(name, &header, Buffer::Numbers(Numbers::F32(buffer)))?;
                 }
             }
             Moments::Bytes(blocks) => {
@@ -279,10 +283,11 @@ fn checksum(path: &Path) -> io::Result<FileState> {
 
 /// The head of a safetensors file that holds one buffer: its length, then names, shapes and
 /// offsets as JSON, padded so that the data is aligned.
-fn header(tensors: &[TensorSpec]) -> Vec<u8> {
+fn header(tensors: &[TensorSpec], precision: WeightPrecision) -> Vec<u8> {
+    let kind = if precision == WeightPrecision::F32 { "F32" } else { "BF16" };
     let entry = |spec: &TensorSpec| {
-        let offsets = [4 * spec.range.start, 4 * spec.range.end];
-        ("F32", spec.shape.clone(), offsets)
+        let offsets = [spec.range.start, spec.range.end].map(|at| precision.bytes() * at);
+        (kind, spec.shape.clone(), offsets)
     };
     head(tensors.iter().map(|spec| (spec.name.as_str(), entry(spec))))
 }
@@ -318,12 +323,12 @@ fn head<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<u8> {
 /// What a file holds behind its head.
 #[derive(Clone, Copy)]
 enum Buffer<'a> {
-    Floats(&'a [f32]),
+    Numbers(WeightsRef<'a>),
     Bytes(&'a [u8]),
 }
 
 enum BufferMut<'a> {
-    Floats(&'a mut [f32]),
+    Numbers(WeightsMut<'a>),
     Bytes(&'a mut [u8]),
 }
 
@@ -338,14 +343,7 @@ fn write_buffer(path: &Path, header: &[u8], buffer: Buffer<'_>) -> io::Result<Fi
     write(header)?;
     match buffer {
         Buffer::Bytes(values) => write(values)?,
-        Buffer::Floats(values) => {
-            let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-            for values in values.chunks(CHUNK_BYTES / 4) {
-                chunk.clear();
-                chunk.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-                write(&chunk)?;
-            }
-        }
+        Buffer::Numbers(values) => each_bytes(values, CHUNK_BYTES, write)?,
     }
     file.sync_all()?;
     Ok(FileState { bytes, crc32c: crc.finish() })
@@ -358,16 +356,29 @@ fn read_buffer(path: &Path, header: &[u8], buffer: BufferMut<'_>) -> io::Result<
     if found != header {
         return Err(io::Error::other("its tensors are not those of the model"));
     }
-    let buffer = match buffer {
-        BufferMut::Bytes(values) => return file.read_exact(values),
-        BufferMut::Floats(values) => values,
-    };
+    match buffer {
+        BufferMut::Bytes(values) => file.read_exact(values),
+        BufferMut::Numbers(Numbers::F32(values)) => {
+            read_numbers(&mut file, values, f32::from_le_bytes)
+        }
+        BufferMut::Numbers(Numbers::Bf16(halves)) => {
+            read_numbers(&mut file, halves, u16::from_le_bytes)
+        }
+    }
+}
+
+/// Fills a buffer with numbers of N bytes.
+fn read_numbers<T, const N: usize>(
+    file: &mut File,
+    buffer: &mut [T],
+    number: impl Fn([u8; N]) -> T,
+) -> io::Result<()> {
     let mut bytes = vec![0; CHUNK_BYTES];
-    for chunk in buffer.chunks_mut(CHUNK_BYTES / 4) {
-        let bytes = &mut bytes[..4 * chunk.len()];
+    for chunk in buffer.chunks_mut(CHUNK_BYTES / N) {
+        let bytes = &mut bytes[..N * chunk.len()];
         file.read_exact(bytes)?;
-        for (value, bytes) in chunk.iter_mut().zip(bytes.as_chunks::<4>().0) {
-            *value = f32::from_le_bytes(*bytes);
+        for (value, bytes) in chunk.iter_mut().zip(bytes.as_chunks::<N>().0) {
+            *value = number(*bytes);
         }
     }
     Ok(())

@@ -1,5 +1,8 @@
 //! CRC-32C (Castagnoli): the checksum of TFRecord files, used for checkpoints too.
 
+use diapason_model::{Numbers, WeightsRef};
+use std::convert::Infallible;
+
 /// The polynomial, reflected.
 const POLYNOMIAL: u32 = 0x82F6_3B78;
 
@@ -32,6 +35,24 @@ const fn tables() -> [[u32; 256]; 8] {
     tables
 }
 
+/// Gives the little-endian bytes of weights to `each`, at most `size` at once.
+pub(crate) fn each_bytes<E>(
+    weights: WeightsRef<'_>,
+    size: usize,
+    mut each: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut bytes = Vec::with_capacity(size);
+    for from in (0..weights.len()).step_by(size / 4) {
+        bytes.clear();
+        match weights.part(from..weights.len().min(from + size / 4)) {
+            Numbers::F32(part) => bytes.extend(part.iter().flat_map(|value| value.to_le_bytes())),
+            Numbers::Bf16(part) => bytes.extend(part.iter().flat_map(|half| half.to_le_bytes())),
+        }
+        each(&bytes)?;
+    }
+    Ok(())
+}
+
 /// A checksum in the making.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Crc32c(u32);
@@ -62,15 +83,13 @@ impl Crc32c {
         !self.0
     }
 
-    /// The checksum of some values, as their little-endian bytes.
-    pub(crate) fn of_values(values: &[f32]) -> u32 {
+    /// The checksum of some weights, as their little-endian bytes.
+    pub(crate) fn of_values(weights: WeightsRef<'_>) -> u32 {
         let mut crc = Crc32c::new();
-        let mut bytes = Vec::with_capacity(1 << 14);
-        for chunk in values.chunks(1 << 12) {
-            bytes.clear();
-            bytes.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
-            crc.update(&bytes);
-        }
+        let Ok(()) = each_bytes(weights, 1 << 14, |bytes| {
+            crc.update(bytes);
+            Ok::<(), Infallible>(())
+        });
         crc.finish()
     }
 
@@ -110,7 +129,10 @@ mod tests {
     fn values_are_their_bytes() {
         let values: Vec<f32> = (0..10_000).map(|index| index as f32 / 7.0).collect();
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        assert_eq!(Crc32c::of_values(&values), reference(&bytes));
+        assert_eq!(Crc32c::of_values(Numbers::F32(&values)), reference(&bytes));
+        let halves: Vec<u16> = (0..10_000).collect();
+        let bytes: Vec<u8> = halves.iter().flat_map(|half| half.to_le_bytes()).collect();
+        assert_eq!(Crc32c::of_values(Numbers::Bf16(&halves)), reference(&bytes));
     }
 
     #[test]

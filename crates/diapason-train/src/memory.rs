@@ -3,7 +3,7 @@
 use crate::{TrainError, TrainSettings};
 use diapason_model::{
     Activations, Adapter, Arch, Layout, Learning, MomentPrecision, Moments, TensorSpec,
-    TrainingRoom,
+    TrainingRoom, WeightPrecision,
 };
 
 /// Memory of a run in bytes: every buffer that is written to. The sequences themselves and the
@@ -52,7 +52,8 @@ impl MemoryPlan {
             activations: settings.activations,
         };
         Ok(MemoryPlan {
-            weights_bytes: 4 * (layout.len + adapter.map_or(0, |_| len)) as u64,
+            weights_bytes: (settings.weights.bytes() * layout.len + adapter.map_or(0, |_| 4 * len))
+                as u64,
             gradients_bytes: 4 * learned as u64,
             moments_bytes: moments.sum::<usize>() as u64,
             workspace_bytes: room.bytes(arch, threads) as u64,
@@ -129,6 +130,8 @@ pub(crate) fn check(
     let mut more = try_out("activations = \"recomputed\"".to_owned(), &lower, tokens)?;
     lower.moments = MomentPrecision::Bytes;
     more = more && try_out("moments = \"8-bit\"".to_owned(), &lower, tokens)?;
+    lower.weights = WeightPrecision::Bf16;
+    more = more && try_out("weights = \"bf16\"".to_owned(), &lower, tokens)?;
     while more && tokens > 256 {
         tokens /= 2;
         let change = format!("micro_batch_tokens and max_sequence_tokens = {tokens}");

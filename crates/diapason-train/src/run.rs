@@ -7,13 +7,14 @@ use crate::step::{Done, Stepper};
 use crate::{Control, Event, Outcome, Quantity, Sequence, StepReport, TrainError, TrainSettings};
 use crate::{crc::Crc32c, held_out, memory};
 use diapason_flow::{Fingerprint, Streams};
-use diapason_model::{Adapter, Device, Model};
+use diapason_model::{Adapter, Device, Model, Numbers};
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
 /// Trains a model in place: its weights, or with [`TrainSettings::lora`] its first adapter, which is
-/// attached if there is none, over a base that stays as it is.
+/// attached if there is none, over a base that stays as it is. Its weights are held in
+/// [`TrainSettings::weights`] from then on.
 ///
 /// Writes `metrics.jsonl`, `tensorboard/` and `checkpoints/` under `folder`. Where the folder holds
 /// a checkpoint of the same settings, sequences and initial weights, the run goes on from it and
@@ -39,6 +40,7 @@ pub fn train(
     if let (Some(lora), true) = (&settings.lora, model.adapters.is_empty()) {
         model.attach(Adapter::new(&model.arch, lora, &Streams::new(settings.seed))?)?;
     }
+    model.weights = std::mem::take(&mut model.weights).held_in(settings.weights);
     let corpus = Corpus::new(&model.arch, sequences, settings)?;
     let held_out = Corpus::new(&model.arch, held_out, settings)?;
     let steps = Steps::new(&corpus, settings);
@@ -61,9 +63,10 @@ pub fn train(
 
 /// What a checkpoint must agree with.
 fn identity(model: &Model, corpus: &Corpus<'_>, settings: &TrainSettings) -> Identity {
-    let mut parts = vec![format!("{:?} {:08x}", model.arch, Crc32c::of_values(&model.weights))];
+    let mut parts =
+        vec![format!("{:?} {:08x}", model.arch, Crc32c::of_values(model.weights.all()))];
     for adapter in &model.adapters {
-        let crc = Crc32c::of_values(&adapter.weights);
+        let crc = Crc32c::of_values(Numbers::F32(&adapter.weights));
         parts.push(format!("{:?} {crc:08x}", adapter.settings));
     }
     Identity {
@@ -173,9 +176,9 @@ impl Run<'_> {
     fn checkpoint(&mut self, step: u64) -> Result<(), TrainError> {
         // An update of finite numbers can still overflow; such weights must never be saved.
         let (tensors, weights) = self.model.trained();
-        if let Some(weight) = weights.iter().find(|weight| !weight.is_finite()) {
+        if let Some(weight) = weights.not_finite() {
             let tasks = self.stepper.corpus.tasks_of(self.steps.pieces(step));
-            let (quantity, value) = (Quantity::Weights, f64::from(*weight));
+            let (quantity, value) = (Quantity::Weights, f64::from(weight));
             return Err(TrainError::NonFinite { step, quantity, value, tasks });
         }
         self.log.sync()?;

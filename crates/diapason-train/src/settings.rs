@@ -2,7 +2,9 @@
 
 use crate::{Schedule, TrainError};
 use diapason_flow::Fingerprint;
-use diapason_model::{Activations, AdamWSettings, LoraSettings, MomentPrecision, ProductPrecision};
+use diapason_model::{
+    Activations, AdamWSettings, LoraSettings, MomentPrecision, ProductPrecision, WeightPrecision,
+};
 
 /// Over what the loss of a step is averaged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -75,6 +77,12 @@ pub struct TrainSettings {
     /// weights, gradients and everything between products in f32. Twice as fast on processors
     /// with AVX-512 BF16, of the same results and a little slower on others.
     pub precision: ProductPrecision,
+    /// What the weights of the model are held in: `f32`, or `bf16` in half the memory, to which
+    /// weights in f32 are rounded before the first step. AdamW updates each in f32 and rounds it at
+    /// random, so that it is right on average: rounded to the nearest, it would never change by
+    /// less than half a step of bf16. The model is saved in what it is held in. With `lora` the
+    /// base is held so; the adapter, and a model that it is folded into, are f32.
+    pub weights: WeightPrecision,
     /// What becomes of activations until the backward pass: `kept`, or `recomputed`, which gives
     /// the same bits in a fifth more time and a fraction of the memory.
     pub activations: Activations,
@@ -118,6 +126,7 @@ impl Default for TrainSettings {
             clip_norm: 1.0,
             freeze: Vec::new(),
             precision: ProductPrecision::F32,
+            weights: WeightPrecision::F32,
             activations: Activations::Kept,
             moments: MomentPrecision::F32,
             max_memory_bytes: None,

@@ -45,6 +45,7 @@ impl<'a> Stepper<'a> {
         let mut optimiser = AdamW::new(settings.adamw(), tensors, settings.moments);
         let learning = learning(tensors, &settings.freeze)?;
         optimiser.learning = learning.clone();
+        optimiser.seed = Streams::new(settings.seed).stream("rounding", 0).next_u64();
         Ok(Stepper {
             device,
             corpus,

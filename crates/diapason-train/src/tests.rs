@@ -7,14 +7,16 @@ use crate::step::Stepper;
 use crate::{Averaging, Control, Event, HeldOutReport, Outcome, Plan, Schedule};
 use crate::{Sequence, TrainError, TrainSettings, train};
 use diapason_flow::{Pack, Streams};
-use diapason_model::{Arch, Device, LoraSettings, Model, Moments, Workspace};
+use diapason_model::{
+    Arch, Device, LoraSettings, Model, MomentPrecision, Moments, WeightPrecision, Workspace,
+};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 fn bits(model: &Model) -> Vec<u32> {
-    model.weights.iter().map(|weight| weight.to_bits()).collect()
+    model.weights.all().wide().iter().map(|weight| weight.to_bits()).collect()
 }
 
 /// Runs to the end or until `stop` says so; returns the model, how it ended and all events.
@@ -170,7 +172,7 @@ fn frozen_tensors_stay_and_a_pattern_without_a_tensor_is_refused() {
     let mut stepper = Stepper::new(&model, &device, &corpus, &settings, 128).unwrap();
     stepper.step(&mut model, &[&[0, 1, 2]], 1e-3).unwrap();
     for tensor in &model.layout.tensors {
-        let moved = model.weights[tensor.range.clone()] != before[tensor.range.clone()];
+        let moved = model.weights.part(tensor.range.clone()) != before.part(tensor.range.clone());
         let frozen = tensor.name.contains("embed_tokens") || tensor.name.contains("layers.0.mlp");
         assert_ne!(moved, frozen, "{}", tensor.name);
     }
@@ -247,7 +249,8 @@ fn a_stopped_run_resumes_bit_for_bit() {
 #[test]
 fn child_that_is_killed() {
     let Ok(folder) = std::env::var("DIAPASON_TEST_FOLDER") else { return };
-    run(Path::new(&folder), &killed_settings(), 1, &mut |_| {
+    let settings = if folder.ends_with("bf16") { in_bf16() } else { killed_settings() };
+    run(Path::new(&folder), &settings, 1, &mut |_| {
         std::thread::sleep(Duration::from_millis(50));
         false
     });
@@ -257,15 +260,28 @@ fn killed_settings() -> TrainSettings {
     TrainSettings { epochs: 3, checkpoint_every_steps: 1, held_out_every_steps: 5, ..settings() }
 }
 
+/// Weights in half the memory, and of the optimiser's state a quarter.
+fn in_bf16() -> TrainSettings {
+    let weights = WeightPrecision::Bf16;
+    TrainSettings { weights, moments: MomentPrecision::Bytes, ..killed_settings() }
+}
+
 #[test]
 fn a_killed_run_resumes_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
-    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
-    let (uninterrupted, ..) = run(&whole, &killed_settings(), 2, &mut |_| false);
+    is_killed_and_resumes(&folder.path().join("f32"), &killed_settings());
+    let model = is_killed_and_resumes(&folder.path().join("bf16"), &in_bf16());
+    assert_eq!(model.weights.precision(), WeightPrecision::Bf16);
+}
+
+/// Kills children that run in a folder, whose name tells them the settings.
+fn is_killed_and_resumes(killed: &Path, settings: &TrainSettings) -> Model {
+    let whole = killed.with_extension("whole");
+    let (uninterrupted, ..) = run(&whole, settings, 2, &mut |_| false);
     for lines in [3, 8] {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "tests::child_that_is_killed"])
-            .env("DIAPASON_TEST_FOLDER", &killed)
+            .env("DIAPASON_TEST_FOLDER", killed)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -277,7 +293,7 @@ fn a_killed_run_resumes_bit_for_bit() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    let (resumed, _, events) = run(&killed, &killed_settings(), 2, &mut |_| false);
+    let (resumed, _, events) = run(killed, settings, 2, &mut |_| false);
     let resumed_at = events.iter().find_map(|event| match event {
         Event::Resumed { step, .. } => Some(*step),
         _ => None,
@@ -285,7 +301,8 @@ fn a_killed_run_resumes_bit_for_bit() {
     assert!(resumed_at.is_some_and(|step| step >= 1), "{events:?}");
     assert!(events.iter().any(|event| matches!(event, Event::Step(_))), "nothing was left to do");
     assert_eq!(bits(&resumed), bits(&uninterrupted));
-    assert_eq!(metrics(&killed), metrics(&whole));
+    assert_eq!(metrics(killed), metrics(&whole));
+    resumed
 }
 
 #[test]
@@ -334,7 +351,7 @@ fn a_folder_of_another_run_is_refused_untouched() {
     assert_eq!(differs(&mut model(), &toys(20), &faster), "settings");
     assert_eq!(differs(&mut model(), &toys(21), &base), "data");
     let mut other = model();
-    other.weights[3] += 1.0;
+    other.weights.wide_mut()[3] += 1.0;
     assert_eq!(differs(&mut other, &toys(20), &base), "initial weights");
     assert_eq!(metrics(folder.path()), log);
     let saved_more = TrainSettings { checkpoint_every_steps: 1, ..base };
@@ -353,7 +370,7 @@ fn numbers_that_break_down_are_pinned_to_their_micro_batch() {
     poisoned.task = "poison".to_owned();
     sequences.push(poisoned);
     let mut broken = Model::random(Arch { tied: false, ..arch() }, &Streams::new(5)).unwrap();
-    broken.weights[31 * arch().width] = f32::NAN;
+    broken.weights.wide_mut()[31 * arch().width] = f32::NAN;
     let corpus = Corpus::new(&broken.arch, &sequences, &settings).unwrap();
     let steps = Steps::new(&corpus, &settings);
     let guilty = (1..=steps.len())
@@ -423,8 +440,14 @@ fn adapted(checkpoint_every_steps: u64) -> TrainSettings {
 
 #[test]
 fn an_adapter_learns_while_the_base_stays_and_goes_on_where_it_stopped() {
+    adapts(&adapted(0));
+    adapts(&TrainSettings { weights: WeightPrecision::Bf16, ..adapted(0) });
+}
+
+fn adapts(settings: &TrainSettings) {
     let (device, sequences) = (Device::cpu(2), toys(120));
-    let base = model();
+    let mut base = model();
+    base.weights = base.weights.held_in(settings.weights);
     let stop_after = |folder: &Path, model: &mut Model, most: u64| {
         let mut losses = Vec::new();
         let mut observer = |event: &Event| match event {
@@ -434,7 +457,7 @@ fn an_adapter_learns_while_the_base_stays_and_goes_on_where_it_stopped() {
             }
             _ => Control::Continue,
         };
-        let done = train(model, &device, &sequences, &[], &adapted(0), folder, &mut observer);
+        let done = train(model, &device, &sequences, &[], settings, folder, &mut observer);
         (done.unwrap(), losses)
     };
     let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -451,7 +474,8 @@ fn an_adapter_learns_while_the_base_stays_and_goes_on_where_it_stopped() {
     let mut resumed = base.clone();
     stop_after(parts.path(), &mut resumed, u64::MAX);
     assert_eq!(resumed.adapters[0].weights, straight.adapters[0].weights, "bit for bit");
-    let plan = Plan::of(&base.arch, &sequences, &adapted(0)).unwrap();
+    let plan = Plan::of(&base.arch, &sequences, settings).unwrap();
     let adapter = 4 * straight.adapters[0].weights.len() as u64;
+    assert_eq!(plan.memory.weights_bytes, base.weights.bytes() as u64 + adapter);
     assert_eq!((plan.memory.gradients_bytes, plan.memory.moments_bytes), (adapter, 2 * adapter));
 }

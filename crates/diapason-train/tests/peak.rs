@@ -7,7 +7,9 @@
 #![cfg(target_os = "linux")]
 
 use diapason_flow::{Streams, Tokens};
-use diapason_model::{Activations, Arch, Device, LoraSettings, Model, MomentPrecision, Variant};
+use diapason_model::{
+    Activations, Arch, Device, LoraSettings, Model, MomentPrecision, Variant, WeightPrecision,
+};
 use diapason_train::{Control, Event, Sequence, TrainSettings, train};
 
 fn arch() -> Arch {
@@ -58,6 +60,11 @@ fn a_plan_is_near_the_peak() {
         base.clone(),
         TrainSettings {
             activations: Activations::Recomputed,
+            moments: MomentPrecision::Bytes,
+            ..base.clone()
+        },
+        TrainSettings {
+            weights: WeightPrecision::Bf16,
             moments: MomentPrecision::Bytes,
             ..base.clone()
         },

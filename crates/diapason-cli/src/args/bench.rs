@@ -2,6 +2,7 @@
 
 use super::SuiteSource;
 use clap::{Args, Subcommand};
+use diapason_model::WeightPrecision;
 use std::path::PathBuf;
 
 /// Shape that a benchmark runs on.
@@ -13,9 +14,16 @@ pub(crate) struct BenchArgs {
     /// Timed repetitions; the median is printed
     #[arg(long, default_value_t = 5)]
     pub repetitions: usize,
+    /// What the weights are held in: f32, or bf16 in half the memory
+    #[arg(long, value_name = "f32|bf16", default_value = "f32", value_parser = weight_precision)]
+    pub weights: WeightPrecision,
     /// JSON
     #[arg(long)]
     pub json: bool,
+}
+
+fn weight_precision(name: &str) -> Result<WeightPrecision, String> {
+    WeightPrecision::named(name).ok_or_else(|| "it is `f32` or `bf16`".to_owned())
 }
 
 /// Arguments of `bench train`.

@@ -7,7 +7,7 @@ use crate::args::{BenchSampleArgs, BenchScoreArgs};
 use anyhow::{Context as _, bail};
 use diapason_engine::{Engine, EngineSettings};
 use diapason_flow::{Answer, Ask, Goal, Lm as _, Query, Request, Sampling};
-use diapason_model::{Model, SpecialIds, product_gflops};
+use diapason_model::{Model, SpecialIds, WeightPrecision, product_gflops};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use std::time::Instant;
 pub(super) fn score(session: &Session<'_>, args: &BenchScoreArgs) -> anyhow::Result<Value> {
     let shape = shape(&args.bench.shape)?;
     let requests = requests(args)?;
-    let model = model(&shape, args.write.as_deref())?;
+    let model = model(&shape, args.bench.weights, args.write.as_deref())?;
     let asked = ask(session, &shape, &model, (&requests, args.bench.repetitions))?;
     if let Some(folder) = &args.write {
         let rows = requests.iter().zip(&asked.answers).map(|(request, answer)| {
@@ -33,7 +33,8 @@ pub(super) fn score(session: &Session<'_>, args: &BenchScoreArgs) -> anyhow::Res
     let tokens: usize = requests.iter().map(|request| request.prompt.len()).sum();
     let per_second = requests.len() as f64 / asked.seconds;
     let told = json!({
-        "shape": args.bench.shape, "threads": session.device.threads(), "task": args.task,
+        "shape": args.bench.shape, "weights": args.bench.weights,
+        "threads": session.device.threads(), "task": args.task,
         "prompts": requests.len(), "options": count, "prompt_tokens": tokens,
         "prompts_per_second": per_second,
     });
@@ -105,7 +106,7 @@ pub(super) fn sample(session: &Session<'_>, args: &BenchSampleArgs) -> anyhow::R
     let mut prompt = shape.ids(0);
     prompt.extend(shape.ids(1));
     prompt.truncate(args.prompt_tokens);
-    let model = model(&shape, args.write.as_deref())?;
+    let model = model(&shape, args.bench.weights, args.write.as_deref())?;
     let (draws, new) = (args.draws, args.new_tokens);
     let sampling = Sampling { n: draws, max_tokens: new, ..Sampling::default() };
     let requests = [Request { prompt: prompt.clone(), ask: Ask::Sample(sampling) }];
@@ -122,7 +123,8 @@ pub(super) fn sample(session: &Session<'_>, args: &BenchSampleArgs) -> anyhow::R
     }
     let per_second = (draws * new) as f64 / asked.seconds;
     let told = json!({
-        "shape": args.bench.shape, "threads": session.device.threads(), "draws": draws,
+        "shape": args.bench.shape, "weights": args.bench.weights,
+        "threads": session.device.threads(), "draws": draws,
         "prompt_tokens": prompt.len(), "new_tokens_a_draw": new,
         "new_tokens_per_second": per_second,
     });
@@ -130,8 +132,12 @@ pub(super) fn sample(session: &Session<'_>, args: &BenchSampleArgs) -> anyhow::R
 }
 
 /// Random weights, also written where a peer will read them.
-fn model(shape: &Shape, write: Option<&Path>) -> anyhow::Result<Arc<Model>> {
-    let model = shape.model()?;
+fn model(
+    shape: &Shape,
+    weights: WeightPrecision,
+    write: Option<&Path>,
+) -> anyhow::Result<Arc<Model>> {
+    let model = shape.model(weights)?;
     if let Some(folder) = write {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make `{}`", folder.display()))?;

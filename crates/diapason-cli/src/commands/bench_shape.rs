@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use diapason_flow::Streams;
-use diapason_model::{Arch, Model};
+use diapason_model::{Arch, Model, WeightPrecision};
 use rand::RngExt as _;
 use std::path::Path;
 
@@ -46,8 +46,11 @@ pub(super) fn shape(name: &str) -> anyhow::Result<Shape> {
 }
 
 impl Shape {
-    pub(super) fn model(&self) -> anyhow::Result<Model> {
-        Ok(Model::random(self.arch.clone(), &Streams::new(0))?)
+    /// Random weights, held in a precision.
+    pub(super) fn model(&self, weights: WeightPrecision) -> anyhow::Result<Model> {
+        let Model { arch, weights: drawn, .. } =
+            Model::random(self.arch.clone(), &Streams::new(0))?;
+        Ok(Model::new(arch, drawn.held_in(weights))?)
     }
 
     pub(super) fn ids(&self, index: u64) -> Vec<u32> {

@@ -27,7 +27,7 @@ pub(super) fn train(session: &Session<'_>, args: &BenchTrainArgs) -> anyhow::Res
         pack.push_weighted(tokens.ids(), |index| f32::from(u8::from(tokens.learn()[index])));
     }
     let device = &session.device;
-    let mut model = shape.model()?;
+    let mut model = shape.model(args.bench.weights)?;
     let learning = Learning::without(&model.layout.tensors, |tensor| {
         args.freeze.iter().any(|part| tensor.name.contains(part))
     });
@@ -66,7 +66,8 @@ pub(super) fn train(session: &Session<'_>, args: &BenchTrainArgs) -> anyhow::Res
     let limit = product_gflops(device, (pack.len(), 2 * arch.mlp_width, arch.width));
     let rate = needed_flops(arch, &pack) / median / 1e9;
     Ok(json!({
-        "shape": args.bench.shape, "threads": device.threads(), "sequences": sequences.len(),
+        "shape": args.bench.shape, "weights": args.bench.weights, "threads": device.threads(),
+        "sequences": sequences.len(),
         "tokens_per_step": pack.len(), "learned_tokens": pack.learned(),
         "seconds_per_step": median, "tokens_per_second": pack.len() as f64 / median,
         "gflops_needed_per_second": rate, "gflops_of_products": limit,

@@ -71,7 +71,8 @@ impl Subject {
             Some(kind) => Tokenizer::load_as(folder, kind)?,
             None => Tokenizer::load(folder)?,
         };
-        let mut model = Model::load(folder)?;
+        // In bf16 where the file is: half the memory, and the same bits.
+        let mut model = Model::load_held(folder, None)?;
         let adapter = adapter.map(|folder| Adapter::load(folder, &model.arch)).transpose()?;
         let adapter = adapter.map(|adapter| model.attach(adapter)).transpose()?;
         let (context, parameters) = (model.arch.context, model.weights.len());

@@ -37,7 +37,7 @@ impl Run<'_> {
         let tokenizer = Self::tokenizer(&base.path, &tuned.template)?;
         let learn = tuned.markers.is_some_and(|markers| markers.learn);
         let tokenizer = tokenizer.with_markers(MarkerSides { prompt: false, learn });
-        let mut model = Model::load(&base.path)?;
+        let mut model = Model::load_held(&base.path, Some(tuned.train.weights))?;
         let mut sequences = self.sequences(&stage, &episodes.train, tuned, &tokenizer)?;
         if let Some(budget) = self.settings.data.token_budget {
             let all = sequences.len();
@@ -155,7 +155,7 @@ impl Run<'_> {
         };
         let device = &self.session.device;
         // The weights are there already.
-        let free = available_memory_bytes().map(|free| free + 4 * model.weights.len() as u64);
+        let free = available_memory_bytes().map(|free| free + model.weights.bytes() as u64);
         let bound = settings.max_memory_bytes.or(free);
         let settings = TrainSettings { max_memory_bytes: bound, ..settings.clone() };
         let outcome = train(model, device, sequences, held_out, &settings, folder, &mut observer)?;

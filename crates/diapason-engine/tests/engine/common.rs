@@ -33,7 +33,7 @@ pub(crate) fn model() -> Arc<Model> {
             true => 0.7,
             false => 4.0,
         };
-        model.weights[spec.range].iter_mut().for_each(|weight| *weight *= factor);
+        model.weights.wide_mut()[spec.range].iter_mut().for_each(|weight| *weight *= factor);
     }
     Arc::new(model)
 }

@@ -77,7 +77,7 @@ fn failure(model: Model) -> String {
 #[test]
 fn weights_that_are_not_numbers_are_an_error() {
     let mut model = Arc::unwrap_or_clone(model());
-    model.weights.fill(f32::NAN);
+    model.weights.wide_mut().fill(f32::NAN);
     assert!(failure(model).contains("its logits are not finite numbers"));
 }
 
@@ -85,7 +85,7 @@ fn weights_that_are_not_numbers_are_an_error() {
 fn an_error_of_the_model_is_an_error() {
     let mut model = Arc::unwrap_or_clone(model());
     // The constructor refuses this; a public field lets a test break the model all the same.
-    model.weights.truncate(10);
+    model.weights.wide_mut().truncate(10);
     assert!(failure(model).contains("`weights` has 10 elements"));
 }
 

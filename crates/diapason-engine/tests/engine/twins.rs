@@ -3,7 +3,7 @@
 use crate::common::*;
 use diapason_engine::{Engine, EngineSettings};
 use diapason_flow::{Answer, Lm, Request, Sampling, Stop, Streams};
-use diapason_model::{Adapter, Device, LoraSettings};
+use diapason_model::{Adapter, Device, LoraSettings, Model, WeightPrecision, Weights};
 use rand::RngExt;
 use std::sync::Arc;
 
@@ -195,4 +195,27 @@ fn adapters_on_one_base_answer_as_each_would_alone() {
     assert_eq!(together, alone);
     let said = both.adapted(2).ask(&mixed()).unwrap_err().to_string();
     assert!(said.contains("no adapter 2 among 2"), "{said}");
+}
+
+#[test]
+fn weights_held_in_bf16_answer_as_the_same_widened_in_any_batch() {
+    let Model { arch, weights, .. } = Arc::unwrap_or_clone(model());
+    let halves = weights.held_in(WeightPrecision::Bf16);
+    let ask = |weights: &Weights, batch: usize, threads: usize, alone: bool| {
+        let model = Model::new(arch.clone(), weights.clone()).unwrap();
+        let settings = EngineSettings {
+            max_batch_tokens: batch,
+            cache_tokens: 600,
+            ..EngineSettings::default()
+        };
+        let engine = Engine::start(Arc::new(model), Device::cpu(threads), settings);
+        if alone {
+            return mixed().into_iter().map(|request| ask_one(&engine, request)).collect();
+        }
+        engine.ask(&mixed()).unwrap()
+    };
+    let expected = ask(&halves.clone().held_in(WeightPrecision::F32), 64, 1, false);
+    for (batch, threads, alone) in [(64, 1, false), (64, 2, true), (9, 2, false)] {
+        assert_eq!(ask(&halves, batch, threads, alone), expected, "{batch}, {threads}, {alone}");
+    }
 }

@@ -32,8 +32,9 @@ fn named_rows_come_from_the_sibling_and_nothing_else_does() {
             };
             inside(&new.layout.embed) || inside(&new.layout.head)
         };
-        for (index, weight) in new.weights.iter().enumerate() {
-            let expected = if rows(index) { donor.weights[index] } else { old.weights[index] };
+        let [found, donor, old] = [&new, &donor, &old].map(|model| model.weights.all().wide());
+        for (index, weight) in found.iter().enumerate() {
+            let expected = if rows(index) { donor[index] } else { old[index] };
             assert_eq!(*weight, expected, "{index}");
         }
         assert_eq!(SpecialIds::load(&out).unwrap(), SpecialIds::load(&target).unwrap());
@@ -54,7 +55,7 @@ fn rows_are_found_in_a_tensor_of_many_parts() {
     for row in 0..7001 {
         let place = row * 24..(row + 1) * 24;
         let from = if ids.contains(&(row as u32)) { &donor } else { &old };
-        assert_eq!(new.weights[place.clone()], from.weights[place], "row {row}");
+        assert_eq!(new.weights.part(place.clone()), from.weights.part(place), "row {row}");
     }
 }
 
@@ -68,9 +69,9 @@ fn a_soup_is_the_weighted_average_in_f32() {
     let out = dir.path().join("out");
     Blend::soup(&parts, None).unwrap().write(&out).unwrap();
     let mixed = Model::load(&out).unwrap();
-    for (index, found) in mixed.weights.iter().enumerate() {
-        let [a, _, c] = [0, 1, 2].map(|which: usize| models[which].1.weights[index]);
-        assert_eq!(*found, 0.75 * a + 0.25 * c, "{index}");
+    let given = models.each_ref().map(|(_, model)| model.weights.all().wide());
+    for (index, found) in mixed.weights.all().wide().iter().enumerate() {
+        assert_eq!(*found, 0.75 * given[0][index] + 0.25 * given[2][index], "{index}");
     }
     let alone = dir.path().join("alone");
     Blend::soup(&parts[..1], None).unwrap().write(&alone).unwrap();
@@ -91,7 +92,8 @@ fn element_types_stay_unless_another_is_asked_for() {
     let bytes = 2 * model.weights.len() as u64;
     assert!((size(&first) - size(&short)).abs_diff(bytes) < 200);
     let rounded = Model::load(&short).unwrap();
-    for (exact, rounded) in model.weights.iter().zip(&rounded.weights) {
+    let [exact, rounded] = [&model, &rounded].map(|model| model.weights.all().wide());
+    for (exact, rounded) in exact.iter().zip(rounded.iter()) {
         assert!((exact - rounded).abs() <= exact.abs() / 256.0, "{exact} {rounded}");
     }
     // The first model's type is kept, the second's only read.
@@ -116,7 +118,7 @@ fn shards_are_read_like_a_single_file() {
         let typed: Vec<_> = specs.iter().map(|spec| (*spec, Precision::F32)).collect();
         crate::checkpoint::write_tensors(&file, &typed, |tensor, part, values| {
             let start = specs[tensor].range.start;
-            values.copy_from_slice(&model.weights[start + part.start..start + part.end]);
+            model.weights.part(start + part.start..start + part.end).copy_to(values);
             Ok(())
         })
         .unwrap();

@@ -71,6 +71,22 @@ impl Precision {
         }
     }
 
+    /// Little-endian elements to the nearest bf16, ties to even.
+    pub(crate) fn read_halves(self, bytes: &[u8], target: &mut [u16]) {
+        if self == Precision::Bf16 {
+            for (slot, pair) in target.iter_mut().zip(bytes.as_chunks().0) {
+                *slot = u16::from_le_bytes(*pair);
+            }
+            return;
+        }
+        let mut values = [0.0; 256];
+        let parts = bytes.chunks(values.len() * self.bytes());
+        for (part, target) in parts.zip(target.chunks_mut(values.len())) {
+            self.read(part, &mut values[..target.len()]);
+            target.iter_mut().zip(&values).for_each(|(slot, value)| *slot = bf16_of(*value) as u16);
+        }
+    }
+
     /// Appends values as little-endian elements, rounded to the nearest, ties to even.
     pub(super) fn write(self, values: &[f32], bytes: &mut Vec<u8>) {
         match self {

@@ -25,7 +25,7 @@ fn raw_tensors(model: &Model, dtype: Dtype) -> Vec<Raw> {
         name: spec.name.clone(),
         dtype,
         shape: spec.shape.clone(),
-        bytes: model.weights[spec.range.clone()].iter().flat_map(encode).collect(),
+        bytes: model.weights.part(spec.range.clone()).wide().iter().flat_map(encode).collect(),
     };
     model.layout.tensors.iter().map(raw).collect()
 }
@@ -91,8 +91,8 @@ fn the_safetensors_crate_reads_what_we_write() {
 fn bf16_loads_as_its_f32_value() {
     let (dir, model) = folder(false, Dtype::BF16, |_| {});
     let upper_half = |weight: &f32| f32::from_bits(weight.to_bits() & 0xffff_0000);
-    let expected: Vec<f32> = model.weights.iter().map(upper_half).collect();
-    assert_eq!(Model::load(dir.path()).unwrap().weights, expected);
+    let expected: Vec<f32> = model.weights.all().wide().iter().map(upper_half).collect();
+    assert_eq!(Model::load(dir.path()).unwrap().weights, Weights::F32(expected));
 }
 
 #[test]
@@ -219,7 +219,12 @@ fn gemma() -> Model {
     let variant = Variant { query_scalar: Some(4.0), ..family.variant(8) };
     let arch = Arch { family: family.name.to_owned(), variant, ..arch(true) };
     let mut model = Model::random(arch, &Streams::new(5)).unwrap();
-    model.weights.iter_mut().enumerate().for_each(|(at, weight)| *weight += at as f32 * 1e-3);
+    model
+        .weights
+        .wide_mut()
+        .iter_mut()
+        .enumerate()
+        .for_each(|(at, weight)| *weight += at as f32 * 1e-3);
     model
 }
 

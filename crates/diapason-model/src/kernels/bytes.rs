@@ -8,6 +8,7 @@
 //! bits are a function of step and place.
 
 use super::elementwise::AdamWConstants;
+use super::number::{Number, Rounding};
 use super::{SharedMut, vectorised};
 use crate::Device;
 
@@ -27,9 +28,9 @@ pub(crate) type MomentBlock = [u8; BLOCK_BYTES];
 
 /// One update of a tensor, whose first element is `place` of all weights; `blocks` are
 /// `⌈len / 256⌉`.
-pub(crate) fn adamw_update_bytes(
+pub(crate) fn adamw_update_bytes<T: Number>(
     device: &Device,
-    (weights, gradients): (&mut [f32], &[f32]),
+    (weights, gradients): (&mut [T], &[f32]),
     blocks: &mut [MomentBlock],
     constants: AdamWConstants,
     (step, place): (u64, usize),
@@ -45,27 +46,38 @@ pub(crate) fn adamw_update_bytes(
             let (w, block) =
                 unsafe { (weights.slice(part.start, part.len()), &mut blocks.slice(number, 1)[0]) };
             let seed = mix(step.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (place + part.start) as u64);
-            update_block(device.level(), w, &gradients[part], block, (constants, seed as u32));
+            let (level, draw) = (device.level(), constants.draw);
+            let rounding = Rounding { level, seed: draw, place: place + part.start };
+            T::change(w, rounding, |places, w| {
+                let gradients = &gradients[part.start + places.start..][..places.len()];
+                update_block(level, w, gradients, block, (constants, seed as u32));
+            });
         }
     });
 }
 
 /// Scatters the bits of a number (the finaliser of splitmix64).
-fn mix(mut x: u64) -> u64 {
+pub(crate) fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
+}
+
+/// 32 random bits for a place.
+#[expect(clippy::inline_always, reason = "it must take on its callers' target features")]
+#[inline(always)]
+pub(super) fn scattered(seed: u32, place: u32) -> u32 {
+    let mut x = seed ^ place.wrapping_mul(0x9e37_79b9);
+    x = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);
+    x = (x ^ (x >> 15)).wrapping_mul(0x846c_a68b);
+    x ^ (x >> 16)
 }
 
 /// A number in `0.0..1.0` for a place of a block.
 #[expect(clippy::inline_always, reason = "it must take on its callers' target features")]
 #[inline(always)]
 fn chance(seed: u32, place: u32) -> f32 {
-    let mut x = seed ^ place.wrapping_mul(0x9e37_79b9);
-    x = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);
-    x = (x ^ (x >> 15)).wrapping_mul(0x846c_a68b);
-    x ^= x >> 16;
-    (x >> 8) as f32 / 16_777_216.0
+    (scattered(seed, place) >> 8) as f32 / 16_777_216.0
 }
 
 vectorised! {

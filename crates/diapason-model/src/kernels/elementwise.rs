@@ -1,5 +1,6 @@
 //! Loops over rows without sums across columns: lookups, sums over rows, AdamW.
 
+use super::number::{Number, Rounding};
 use super::{SharedMut, View, vectorised};
 use crate::Device;
 use std::ops::Range;
@@ -8,10 +9,10 @@ use std::ops::Range;
 const PIECE: usize = 1 << 15;
 
 /// `out[i] = table[indexes[i]]` for rows of `width`.
-pub(crate) fn gather_rows(
+pub(crate) fn gather_rows<T: Number>(
     device: &Device,
     out: &mut [f32],
-    table: &[f32],
+    table: &[T],
     indexes: &[u32],
     width: usize,
 ) {
@@ -22,7 +23,7 @@ pub(crate) fn gather_rows(
         let out = unsafe { shared.slice(rows.start * width, rows.len() * width) };
         for (out, index) in out.chunks_exact_mut(width).zip(&indexes[rows]) {
             let start = *index as usize * width;
-            out.copy_from_slice(&table[start..start + width]);
+            T::copy(device.level(), &table[start..start + width], out);
         }
     });
 }
@@ -112,11 +113,13 @@ pub(crate) struct AdamWConstants {
     pub keep: f32,
     /// Multiplies the gradients.
     pub scale: f32,
+    /// Seed of the random rounding of weights in bf16, of this step.
+    pub draw: u64,
 }
 
 /// The four buffers of AdamW, of equal length.
-pub(crate) struct AdamWBuffers<'a> {
-    pub weights: &'a mut [f32],
+pub(crate) struct AdamWBuffers<'a, T> {
+    pub weights: &'a mut [T],
     pub gradients: &'a [f32],
     pub first: &'a mut [f32],
     pub second: &'a mut [f32],
@@ -124,9 +127,9 @@ pub(crate) struct AdamWBuffers<'a> {
 
 /// One update of all weights; `keeps(start)` gives the end of the stretch of equal decay that
 /// `start` lies in, and the share its weights keep, or `None` where they are left alone.
-pub(crate) fn adamw_update(
+pub(crate) fn adamw_update<T: Number>(
     device: &Device,
-    buffers: AdamWBuffers<'_>,
+    buffers: AdamWBuffers<'_, T>,
     constants: AdamWConstants,
     keeps: impl Fn(usize) -> (usize, Option<f32>) + Sync,
 ) {
@@ -134,7 +137,7 @@ pub(crate) fn adamw_update(
     let len = weights.len();
     let equal = gradients.len() == len && first.len() == len && second.len() == len;
     assert!(equal, "the buffers of the optimiser agree in length");
-    let [weights, first, second] = [weights, first, second].map(SharedMut::new);
+    let (weights, [first, second]) = (SharedMut::new(weights), [first, second].map(SharedMut::new));
     device.each(len.div_ceil(PIECE), |piece, _| {
         let mut range = piece * PIECE..len.min((piece + 1) * PIECE);
         while !range.is_empty() {
@@ -143,10 +146,17 @@ pub(crate) fn adamw_update(
             range.start = part.end;
             let Some(keep) = keep else { continue };
             // SAFETY: pieces, and parts of a piece, are disjoint.
-            let [w, m, v] = [weights, first, second]
-                .map(|buffer| unsafe { buffer.slice(part.start, part.len()) });
+            let w = unsafe { weights.slice(part.start, part.len()) };
+            // SAFETY: as above.
+            let [m, v] =
+                [first, second].map(|buffer| unsafe { buffer.slice(part.start, part.len()) });
             let constants = AdamWConstants { keep, ..constants };
-            adamw_part(device.level(), w, &gradients[part], m, v, constants);
+            let (level, gradients) = (device.level(), &gradients[part.clone()]);
+            let rounding = Rounding { level, seed: constants.draw, place: part.start };
+            T::change(w, rounding, |at, w| {
+                let (m, v) = (&mut m[at.clone()], &mut v[at.clone()]);
+                adamw_part(level, w, &gradients[at], m, v, constants);
+            });
         }
     });
 }

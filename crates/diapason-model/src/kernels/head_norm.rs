@@ -20,7 +20,7 @@ pub(crate) fn norm_heads(
     heads: Heads,
     qkv: &mut [f32],
     RawHeads { values, inverse }: RawHeads<'_>,
-    [queries, keys]: [NormWeight<'_>; 2],
+    [queries, keys]: &[NormWeight<'_>; 2],
 ) {
     let (row, count, cut) = (heads.row_width(), heads.rotated(), heads.out_width());
     let width = count * heads.width;
@@ -57,7 +57,7 @@ pub(crate) fn norm_heads_backward(
     heads: Heads,
     d_qkv: &mut [f32],
     (values, inverse): (&[f32], &[f32]),
-    weights: [NormWeight<'_>; 2],
+    [q, k]: &[NormWeight<'_>; 2],
     (mut d_weights, partial): ([&mut [f32]; 2], &mut [f32]),
 ) {
     let (row, count, cut) = (heads.row_width(), heads.rotated(), heads.out_width());
@@ -82,7 +82,7 @@ pub(crate) fn norm_heads_backward(
                 let inverse = &inverse[token * count..(token + 1) * count];
                 let (d_queries, d_keys) = d_heads.split_at_mut(cut);
                 let (of_queries, of_keys) = inverse.split_at(heads.queries);
-                let (level, [q, k]) = (device.level(), weights);
+                let level = device.level();
                 let (d_q, d_k) = d_normed.split_at(cut);
                 norm_backward_rows(level, (d_queries, q_sums), d_q, &raw[..cut], of_queries, q);
                 norm_backward_rows(level, (d_keys, k_sums), d_k, &raw[cut..], of_keys, k);

@@ -14,6 +14,7 @@ mod gated;
 mod head_norm;
 mod loss;
 mod norm;
+mod number;
 mod pack;
 mod pairs;
 mod product;
@@ -27,7 +28,7 @@ mod way;
 
 pub(crate) use adapter::{add_columns, drop_out};
 pub(crate) use attention::{Attended, Heads, Sight, attend, attend_backward};
-pub(crate) use bytes::{BLOCK, BLOCK_BYTES, adamw_update_bytes};
+pub(crate) use bytes::{BLOCK, BLOCK_BYTES, adamw_update_bytes, mix};
 pub(crate) use cached::{Reading, Visible, attend_cached};
 pub(crate) use elementwise::{
     AdamWBuffers, AdamWConstants, adamw_update, add, add_row_sums, add_rows_to_table, gather_rows,
@@ -37,6 +38,9 @@ pub(crate) use gated::{gated, gated_backward};
 pub(crate) use head_norm::{RawHeads, head_norm_partial_len, norm_heads, norm_heads_backward};
 pub(crate) use loss::{Target, cross_entropy};
 pub(crate) use norm::{NormGradients, NormWeight, norm, norm_backward, norm_partial_len};
+pub(crate) use number::Number;
+#[cfg(test)]
+pub(crate) use number::rounded_plainly;
 pub(crate) use pack::View;
 pub(crate) use pairs::bf16_of;
 pub(crate) use product::{PRODUCT_SCRATCH, Packed, SHARED, packed_len, product, product_packed};

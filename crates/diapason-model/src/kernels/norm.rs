@@ -3,15 +3,15 @@
 use super::reduce::{sum_pairs, sum_triples};
 use super::{SharedMut, vectorised};
 use crate::Device;
+use std::borrow::Cow;
 
 /// Rows that one partial sum of the weight's gradient covers.
 pub(super) const BLOCK: usize = 64;
 
 /// The weight of a norm: rows are multiplied by `offset + w`.
-#[derive(Clone, Copy)]
 pub(crate) struct NormWeight<'a> {
     /// `[D]`
-    pub w: &'a [f32],
+    pub w: Cow<'a, [f32]>,
     pub offset: f32,
     pub epsilon: f32,
 }
@@ -27,7 +27,7 @@ pub(crate) fn norm(
     out: &mut [f32],
     inverse_rms: &mut [f32],
     x: &[f32],
-    weight: NormWeight<'_>,
+    weight: &NormWeight<'_>,
 ) {
     let width = weight.w.len();
     let (out, inverse) = (SharedMut::new(out), SharedMut::new(inverse_rms));
@@ -46,9 +46,9 @@ vectorised! {
         out: &mut [f32],
         inverse_rms: &mut [f32],
         x: &[f32],
-        weight: NormWeight<'_>,
+        weight: &NormWeight<'_>,
     ) -> () {
-        let NormWeight { w, offset, epsilon } = weight;
+        let (w, offset, epsilon) = (&weight.w[..], weight.offset, weight.epsilon);
         let width = w.len();
         let rows = out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(inverse_rms);
         for ((out, x), inverse) in rows {
@@ -78,7 +78,7 @@ pub(crate) fn norm_backward(
     out: &[f32],
     x: &[f32],
     inverse_rms: &[f32],
-    weight: NormWeight<'_>,
+    weight: &NormWeight<'_>,
 ) {
     let (width, count) = (weight.w.len(), inverse_rms.len());
     let blocks = count.div_ceil(BLOCK);
@@ -109,9 +109,9 @@ vectorised! {
         d_out: &[f32],
         x: &[f32],
         inverse_rms: &[f32],
-        weight: NormWeight<'_>,
+        weight: &NormWeight<'_>,
     ) -> () {
-        let ((d_x, d_w), NormWeight { w, offset, .. }) = (gradients, weight);
+        let ((d_x, d_w), w, offset) = (gradients, &weight.w[..], weight.offset);
         let width = w.len();
         let rows = d_x.chunks_exact_mut(width).zip(d_out.chunks_exact(width));
         for ((d_x, d_out), (x, inverse)) in rows.zip(x.chunks_exact(width).zip(inverse_rms)) {

@@ -1,23 +1,25 @@
 //! Copies of operands in the order in which the innermost loop reads them.
 
 use super::Level;
+use super::number::{Number, widen};
 use super::pairs::pack_pairs;
 use super::way::{Operands, Way};
+use crate::weights::Numbers;
 
 /// A read-only matrix anywhere in a buffer.
 #[derive(Clone, Copy)]
-pub(crate) struct View<'a> {
-    data: &'a [f32],
+pub(crate) struct View<'a, T = f32> {
+    data: &'a [T],
     rows: usize,
     columns: usize,
     row_stride: usize,
     column_stride: usize,
 }
 
-impl<'a> View<'a> {
+impl<'a, T: Copy> View<'a, T> {
     /// Element `(r, c)` is at `data[r·row_stride + c·column_stride]`.
     pub(crate) fn new(
-        data: &'a [f32],
+        data: &'a [T],
         (rows, columns): (usize, usize),
         (row_stride, column_stride): (usize, usize),
     ) -> Self {
@@ -46,8 +48,7 @@ impl<'a> View<'a> {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn at(&self, row: usize, column: usize) -> f32 {
+    pub(super) fn at(&self, row: usize, column: usize) -> T {
         self.data[row * self.row_stride + column * self.column_stride]
     }
 
@@ -69,13 +70,13 @@ impl<'a> View<'a> {
     }
 
     /// One column; the rows must be neighbours.
-    pub(super) fn column(&self, column: usize) -> &'a [f32] {
+    pub(super) fn column(&self, column: usize) -> &'a [T] {
         assert!(self.row_stride == 1 && column < self.columns, "a column is a slice");
         &self.data[column * self.column_stride..][..self.rows]
     }
 
     /// One row; the columns must be neighbours.
-    pub(crate) fn row(&self, row: usize) -> &'a [f32] {
+    pub(crate) fn row(&self, row: usize) -> &'a [T] {
         assert!(self.column_stride == 1 && row < self.rows, "a row is a slice");
         &self.data[row * self.row_stride..][..self.columns]
     }
@@ -86,10 +87,11 @@ pub(super) const LANES: usize = 16;
 
 /// Packs the rows of a view as lanes of panels of `per` rows: row r and word w of its columns go to
 /// `target[(r / per · words + w) · stride + r % per]`. Lanes that have no row hold anything: no
-/// result depends on them.
-pub(super) fn pack_panels(
+/// result depends on them. Panels of halves hold the bfloat16 themselves: that of row r and column c
+/// is number `c · per + r % per` of its panel.
+pub(super) fn pack_panels<T: Number>(
     way: Way,
-    view: View<'_>,
+    view: View<'_, T>,
     target: &mut [f32],
     (per, stride): (usize, usize),
 ) {
@@ -100,8 +102,17 @@ pub(super) fn pack_panels(
     let panels = view.rows.div_ceil(per);
     let room = per.next_multiple_of(LANES) <= stride && panels * words * stride <= target.len();
     assert!(room, "panels have room for whole vectors");
+    if way.operands == Operands::Halves {
+        let Numbers::Bf16(view) = T::either(view) else {
+            unreachable!("only bfloat16 are kept as halves");
+        };
+        return pack_halves(view, target, (words, per));
+    }
     #[cfg(target_arch = "x86_64")]
-    if way == Way::from(Level::Avx512) && view.lies_by_columns() {
+    if way == Way::from(Level::Avx512)
+        && let Numbers::F32(view) = T::either(view)
+        && view.lies_by_columns()
+    {
         // SAFETY: the level was detected; the view lies inside its buffer, and the target has
         // room for whole vectors of every panel by the assertion.
         return unsafe { copy_avx512(view, target.as_mut_ptr(), (per, stride)) };
@@ -111,9 +122,57 @@ pub(super) fn pack_panels(
             let end = view.rows.min(first + per).min(from + LANES);
             let target = &mut target[panel * words * stride + from - first..];
             let rows = view.part(from..end, 0..view.columns);
-            match way.operands {
-                Operands::F32 => pack_lanes(way.level, rows, target, stride),
-                Operands::Bf16 { .. } => pack_pairs(way.level, rows, target, stride),
+            match T::either(rows) {
+                Numbers::F32(rows) => pack_rows(way, rows, target, stride),
+                Numbers::Bf16(rows) => pack_widened(way, rows, target, stride),
+            }
+        }
+    }
+}
+
+/// Packs at most [`LANES`] rows as lanes of words.
+fn pack_rows(way: Way, rows: View<'_>, target: &mut [f32], stride: usize) {
+    if way.per_word() == 1 {
+        pack_lanes(way.level, rows, target, stride);
+    } else {
+        pack_pairs(way.level, rows, target, stride);
+    }
+}
+
+/// The same of bfloat16, which become f32 a stretch of columns at a time, on the stack.
+fn pack_widened(way: Way, rows: View<'_, u16>, target: &mut [f32], stride: usize) {
+    /// An even number: words begin at each stretch.
+    const COLUMNS: usize = 64;
+    let mut room = [0.0; LANES * COLUMNS];
+    let count = rows.rows;
+    for from in (0..rows.columns).step_by(COLUMNS) {
+        let part = rows.part(0..count, from..rows.columns.min(from + COLUMNS));
+        let shape = (count, part.columns);
+        let wide = if part.lies_by_columns() {
+            for (column, room) in room.chunks_exact_mut(LANES).take(part.columns).enumerate() {
+                widen(way.level, part.column(column), &mut room[..count]);
+            }
+            View::new(&room, shape, (1, LANES))
+        } else {
+            for (row, room) in room.chunks_exact_mut(COLUMNS).take(count).enumerate() {
+                widen(way.level, part.row(row), &mut room[..part.columns]);
+            }
+            View::new(&room, shape, (COLUMNS, 1))
+        };
+        pack_rows(way, wide, &mut target[way.words(from) * stride..], stride);
+    }
+}
+
+/// Packs rows as panels of halves, of `words` words for each of `per` rows. Done once a model, so
+/// plainly.
+fn pack_halves(view: View<'_, u16>, target: &mut [f32], (words, per): (usize, usize)) {
+    for (panel, first) in target.chunks_exact_mut(words * per).zip((0..view.rows).step_by(per)) {
+        for (column, line) in panel.chunks_exact_mut(per / 2).enumerate().take(view.columns) {
+            let half = |row: usize| {
+                if row < view.rows { u32::from(view.at(row, column)) } else { 0 }
+            };
+            for (row, word) in (first..).step_by(2).zip(line) {
+                *word = f32::from_bits(half(row) | half(row + 1) << 16);
             }
         }
     }

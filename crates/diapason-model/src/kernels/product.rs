@@ -4,6 +4,7 @@
 //! and runs all its rows of A over it. How the work is split has no influence on the result.
 
 use super::SharedMut;
+use super::number::Number;
 use super::pack::{View, fetch_part, pack_panels};
 use super::pairs::round;
 use super::tile::{self, A_STRIDE, PANEL, Tile};
@@ -91,9 +92,14 @@ impl<'a> Packed<'a> {
         Packed { data, way, depth, columns }
     }
 
-    /// The same as [`Packed::of`] on all threads of a device, in its way.
-    pub(crate) fn on(device: &Device, b: View<'_>, target: &'a mut [f32]) -> Self {
-        let (way, depth, columns) = (device.way(), b.rows(), b.columns());
+    /// The same as [`Packed::of`] on all threads of a device.
+    pub(crate) fn on<T: Number>(
+        device: &Device,
+        way: Way,
+        b: View<'_, T>,
+        target: &'a mut [f32],
+    ) -> Self {
+        let (depth, columns) = (b.rows(), b.columns());
         let (step, line) = (depth_step(way, depth), columns.next_multiple_of(PANEL));
         let blocks = depth.div_ceil(step);
         let parts = (2 * device.threads()).div_ceil(blocks);
@@ -124,7 +130,7 @@ struct Block<'a> {
 
 /// Packs rows of A as panels of `step` rows.
 fn pack_left(way: Way, rows: View<'_>, panels: &mut [f32], step: usize) {
-    if way.left_in_words() {
+    if let Some(way) = way.of_left() {
         return pack_panels(way, rows, panels, (step, A_STRIDE));
     }
     let (depth, len) = (rows.columns(), way.lines(rows.columns()) * A_STRIDE);
@@ -163,7 +169,7 @@ fn run_block(way: Way, out: Out<'_>, a: View<'_>, block: &Block<'_>, a_panels: &
                 let place = out.at(first, from);
                 let last = place.start + (count - 1) * out.row_stride + columns - 1;
                 let tile = Tile {
-                    words,
+                    steps: way.steps(depth),
                     a: panel.as_ptr(),
                     b: block.panels[index * panel_len..].as_ptr(),
                     c: place.buffer.pointer(place.start, last),
@@ -218,11 +224,11 @@ fn block_width(n: usize, words: usize) -> usize {
 }
 
 /// A product on the calling thread. `scratch` has [`PRODUCT_SCRATCH`] elements or more.
-pub(crate) fn multiply(
+pub(crate) fn multiply<T: Number>(
     way: impl Into<Way>,
     out: Out<'_>,
     a: View<'_>,
-    b: View<'_>,
+    b: View<'_, T>,
     accumulate: bool,
     scratch: &mut [f32],
 ) {
@@ -249,11 +255,11 @@ pub(crate) fn multiply(
 }
 
 /// A product on all threads of a device, in its way, into a dense `[m, n]` buffer.
-pub(crate) fn product(
+pub(crate) fn product<T: Number>(
     device: &Device,
     out: &mut [f32],
     a: View<'_>,
-    b: View<'_>,
+    b: View<'_, T>,
     accumulate: bool,
 ) {
     let (n, k, way) = (b.columns(), b.rows(), device.way());
@@ -261,7 +267,7 @@ pub(crate) fn product(
     let repeated = split(device, (a.rows(), n, k)).0 > 1 && packed_len <= SHARED;
     let mut room = if repeated { device.try_shared() } else { None };
     if let Some(room) = &mut room {
-        let packed = Packed::on(device, b, room.room(packed_len));
+        let packed = Packed::on(device, way, b, room.room(packed_len));
         return product_packed(device, out, a, packed, accumulate);
     }
     on_tasks(device, out, a, (k, n), |out, a, columns, scratch| {

@@ -5,6 +5,7 @@ use super::pairs::unpacked;
 use super::product::{Out, PRODUCT_SCRATCH, multiply, product};
 use super::way::Operands;
 use super::*;
+use crate::weights::wide;
 use crate::{Activation, Device};
 
 fn levels() -> Vec<Level> {
@@ -31,17 +32,20 @@ fn ways() -> Vec<Way> {
         dots.into_iter().map(move |dots| Way { level, operands: Operands::Bf16 { dots } })
     };
     let levels = levels();
-    levels
-        .iter()
-        .map(|level| Way::from(*level))
-        .chain(levels.iter().copied().flat_map(pairs))
-        .collect()
+    let plain = levels.iter().map(|level| Way::from(*level));
+    let halves = plain.clone().map(u16::kept);
+    plain.chain(halves).chain(levels.iter().copied().flat_map(pairs)).collect()
+}
+
+/// The nearest bfloat16 of numbers.
+fn halves(values: &[f32]) -> Vec<u16> {
+    values.iter().map(|value| bf16_of(*value) as u16).collect()
 }
 
 /// The twin: one chain per element in the order of k, or of words and in each the later k first.
 fn plain(way: Way, out: &mut [f32], a: View<'_>, b: View<'_>, accumulate: bool) {
-    let pairs = way.operands != Operands::F32;
-    let operand = |value: f32| if pairs { f32::from_bits(bf16_of(value) << 16) } else { value };
+    let pairs = matches!(way.operands, Operands::Bf16 { .. });
+    let operand = |value: f32| if pairs { wide(bf16_of(value) as u16) } else { value };
     let mut order: Vec<usize> = (0..a.columns()).collect();
     if pairs {
         order.chunks_exact_mut(2).for_each(<[usize]>::reverse);
@@ -58,36 +62,70 @@ fn plain(way: Way, out: &mut [f32], a: View<'_>, b: View<'_>, accumulate: bool) 
     }
 }
 
+/// A product in every form against its twin.
+fn has_the_bits_of_its_twin<T: Number>(
+    way: Way,
+    (m, n, k): (usize, usize, usize),
+    a: &[f32],
+    b: &[T],
+) {
+    let mut values = vec![0.0; b.len()];
+    T::copy(way.level, b, &mut values);
+    for form in 0..4 {
+        let a_strides = if form & 1 == 0 { (k, 1) } else { (1, m) };
+        let b_strides = if form & 2 == 0 { (n, 1) } else { (1, k) };
+        let (a, b) = (View::new(a, (m, k), a_strides), View::new(b, (k, n), b_strides));
+        let values = View::new(&values, (k, n), b_strides);
+        for accumulate in [false, true] {
+            let mut expected = numbers(m * n, 3);
+            let mut found = expected.clone();
+            plain(way, &mut expected, a, values, accumulate);
+            let mut scratch = vec![f32::NAN; PRODUCT_SCRATCH];
+            multiply(way, Out::own(&mut found, n), a, b, accumulate, &mut scratch);
+            if way.operands == (Operands::Bf16 { dots: true }) {
+                // The instruction takes numbers too small to matter for zero.
+                near(&expected, &found, 1e-5);
+            } else {
+                assert_eq!(bits(&expected), bits(&found), "{way:?} {m} {n} {k} {form}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_product_has_the_bits_of_its_scalar_twin_in_every_form_and_size() {
     let sizes = [(1, 1, 1), (2, 33, 7), (7, 64, 300), (15, 31, 17), (64, 48, 600), (29, 400, 20)];
     for way in ways() {
         for (m, n, k) in sizes {
             let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
-            for form in 0..4 {
-                let a = if form & 1 == 0 {
-                    View::new(&a, (m, k), (k, 1))
-                } else {
-                    View::new(&a, (m, k), (1, m))
-                };
-                let b = if form & 2 == 0 {
-                    View::new(&b, (k, n), (n, 1))
-                } else {
-                    View::new(&b, (k, n), (1, k))
-                };
-                for accumulate in [false, true] {
-                    let mut expected = numbers(m * n, 3);
-                    let mut found = expected.clone();
-                    plain(way, &mut expected, a, b, accumulate);
-                    let mut scratch = vec![f32::NAN; PRODUCT_SCRATCH];
-                    multiply(way, Out::own(&mut found, n), a, b, accumulate, &mut scratch);
-                    if way.operands == (Operands::Bf16 { dots: true }) {
-                        // The instruction takes numbers too small to matter for zero.
-                        near(&expected, &found, 1e-5);
-                    } else {
-                        assert_eq!(bits(&expected), bits(&found), "{way:?} {m} {n} {k} {form}");
-                    }
-                }
+            if way.operands != Operands::Halves {
+                has_the_bits_of_its_twin(way, (m, n, k), &a, &b);
+            }
+            has_the_bits_of_its_twin(way, (m, n, k), &a, &halves(&b));
+        }
+    }
+}
+
+#[test]
+fn a_product_with_halves_has_the_bits_of_one_with_their_f32() {
+    for (m, n, k) in [(3, 40, 301), (1, 33, 1), (20, 64, 1000)] {
+        let (a, b) = (numbers(m * k, 1), halves(&numbers(k * n, 2)));
+        let values: Vec<f32> = b.iter().map(|half| wide(*half)).collect();
+        for precision in [ProductPrecision::F32, ProductPrecision::Bf16] {
+            for threads in [1, 3] {
+                let device = Device::cpu(threads).with_products(precision);
+                let [mut found, mut kept, mut expected] = [1, 1, 1].map(|_| numbers(m * n, 3));
+                let a = View::new(&a, (m, k), (k, 1));
+                let (b, values) =
+                    (View::new(&b, (k, n), (1, k)), View::new(&values, (k, n), (1, k)));
+                product(&device, &mut found, a, b, true);
+                product(&device, &mut expected, a, values, true);
+                assert_eq!(bits(&found), bits(&expected), "{precision:?}, {threads} threads");
+                let way = u16::kept(device.way());
+                let mut room = vec![f32::NAN; packed_len(way.words(k), n)];
+                let packed = Packed::on(&device, way, b, &mut room);
+                product_packed(&device, &mut kept, a, packed, true);
+                assert_eq!(bits(&kept), bits(&expected), "packed before");
             }
         }
     }
@@ -134,7 +172,7 @@ fn a_row_has_the_same_bits_in_any_company_and_at_any_number_of_threads() {
             let device = Device::cpu(threads).with_products(precision);
             if kept {
                 let mut room = vec![f32::NAN; packed_len(device.way().words(k), n)];
-                let packed = Packed::on(&device, weights, &mut room);
+                let packed = Packed::on(&device, device.way(), weights, &mut room);
                 product_packed(&device, &mut out, view, packed, false);
             } else {
                 product(&device, &mut out, view, weights, false);
@@ -165,6 +203,7 @@ fn adamw_of_pieces_is_adamw_of_each_weight() {
         root_bias: 0.3,
         keep: 1.0,
         scale: 0.5,
+        draw: 0,
     };
     let keeps = |at: usize| match at {
         ..40_001 => (40_001, Some(0.9)),

@@ -8,6 +8,7 @@
 mod pairs;
 
 use super::Level;
+use super::pairs::unpacked;
 use super::way::{Operands, Way};
 
 /// Columns of a packed panel of B.
@@ -18,11 +19,11 @@ pub(super) const A_STRIDE: usize = 16;
 /// Operands of one tile.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
-    /// Length of the sum.
-    pub words: usize,
+    /// Length of the sum: [`Way::steps`].
+    pub steps: usize,
     /// A packed panel: line k of row r at `a + 16·k + r`, [`Way::lines`] of them.
     pub a: *const f32,
-    /// A packed panel: word k of column j at `b + 32·k + j`.
+    /// A packed panel: word k of column j at `b + 32·k + j`; of halves, line k at `b + 16·k`.
     pub b: *const f32,
     /// `C[r, j]` at `c + r·c_row + j`.
     pub c: *mut f32,
@@ -63,15 +64,22 @@ pub(super) unsafe fn run(way: Way, count: usize, tile: &Tile) {
         };
     }
     match (way.level, way.operands) {
-        (Level::Baseline, Operands::F32) => by_rows!(1 2 3 4 => |R| baseline::<R>(tile)),
+        (Level::Baseline, Operands::F32) => by_rows!(1 2 3 4 => |R| baseline::<R, false>(tile)),
+        (Level::Baseline, Operands::Halves) => by_rows!(1 2 3 4 => |R| baseline::<R, true>(tile)),
         (Level::Baseline, _) => by_rows!(1 2 3 4 => |R| pairs::baseline::<R>(tile)),
         #[cfg(target_arch = "x86_64")]
-        (Level::Avx2, Operands::F32) => by_rows!(1 2 3 4 5 6 => |R| avx2::<R>(tile)),
+        (Level::Avx2, Operands::F32) => by_rows!(1 2 3 4 5 6 => |R| avx2::<R, false>(tile)),
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx2, Operands::Halves) => by_rows!(1 2 3 4 5 6 => |R| avx2::<R, true>(tile)),
         #[cfg(target_arch = "x86_64")]
         (Level::Avx2, _) => by_rows!(1 2 3 4 5 6 => |R| pairs::avx2::<R>(tile)),
         #[cfg(target_arch = "x86_64")]
         (Level::Avx512, Operands::F32) => {
-            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| avx512::<R>(tile));
+            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| avx512::<R, false>(tile));
+        }
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx512, Operands::Halves) => {
+            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| avx512::<R, true>(tile));
         }
         #[cfg(target_arch = "x86_64")]
         (Level::Avx512, Operands::Bf16 { dots: true }) => {
@@ -84,8 +92,13 @@ pub(super) unsafe fn run(way: Way, count: usize, tile: &Tile) {
     }
 }
 
+/// Words of a line of a packed panel of B.
+const fn line(halves: bool) -> usize {
+    if halves { PANEL / 2 } else { PANEL }
+}
+
 /// SAFETY of the body: places promised by the caller of [`run`].
-unsafe fn baseline<const R: usize>(tile: &Tile) {
+unsafe fn baseline<const R: usize, const HALVES: bool>(tile: &Tile) {
     const WIDTH: usize = 8;
     for from in (0..tile.columns).step_by(WIDTH) {
         let columns = WIDTH.min(tile.columns - from);
@@ -99,11 +112,16 @@ unsafe fn baseline<const R: usize>(tile: &Tile) {
                     }
                 }
             }
-            for k in 0..tile.words {
-                let b: &[f32; WIDTH] = &*tile.b.add(k * PANEL + from).cast();
+            for k in 0..tile.steps {
+                let b: [f32; WIDTH] = if HALVES {
+                    let words: &[f32; WIDTH / 2] = &*tile.b.add(k * line(HALVES) + from / 2).cast();
+                    std::array::from_fn(|j| unpacked(words[j / 2].to_bits())[j % 2])
+                } else {
+                    *tile.b.add(k * line(HALVES) + from).cast()
+                };
                 for (r, sum) in sums.iter_mut().enumerate() {
                     let a = *tile.a.add(k * A_STRIDE + r);
-                    for (value, b) in sum.iter_mut().zip(b) {
+                    for (value, b) in sum.iter_mut().zip(&b) {
                         *value += a * b;
                     }
                 }
@@ -120,9 +138,19 @@ unsafe fn baseline<const R: usize>(tile: &Tile) {
 /// SAFETY of the body: places promised by the caller of [`run`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<const R: usize>(tile: &Tile) {
+unsafe fn avx2<const R: usize, const HALVES: bool>(tile: &Tile) {
     use std::arch::x86_64::{
-        _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+        _mm_loadu_si128, _mm256_castsi256_ps, _mm256_cvtepu16_epi32, _mm256_fmadd_ps,
+        _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps,
+    };
+    // SAFETY: eight numbers of a line of B, at a place in numbers.
+    let load = |line: *const f32, place: usize| unsafe {
+        if HALVES {
+            let halves = _mm_loadu_si128(line.cast::<u16>().add(place).cast());
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves)))
+        } else {
+            _mm256_loadu_ps(line.add(place))
+        }
     };
     for from in (0..tile.columns).step_by(16) {
         let columns = 16.min(tile.columns - from);
@@ -145,16 +173,16 @@ unsafe fn avx2<const R: usize>(tile: &Tile) {
                     *sum = [0, 8].map(|j| _mm256_loadu_ps(start.add(r * stride + j)));
                 }
             }
-            let (mut a, mut b) = (tile.a, tile.b.add(from));
-            for _ in 0..tile.words {
-                let (low, high) = (_mm256_loadu_ps(b), _mm256_loadu_ps(b.add(8)));
+            let (mut a, mut b) = (tile.a, tile.b);
+            for _ in 0..tile.steps {
+                let (low, high) = (load(b, from), load(b, from + 8));
                 for (r, sum) in sums.iter_mut().enumerate() {
                     let value = _mm256_set1_ps(*a.add(r));
                     sum[0] = _mm256_fmadd_ps(value, low, sum[0]);
                     sum[1] = _mm256_fmadd_ps(value, high, sum[1]);
                 }
                 a = a.wrapping_add(A_STRIDE);
-                b = b.wrapping_add(PANEL);
+                b = b.wrapping_add(line(HALVES));
             }
             for (r, sum) in sums.iter().enumerate() {
                 _mm256_storeu_ps(start.add(r * stride), sum[0]);
@@ -173,13 +201,23 @@ unsafe fn avx2<const R: usize>(tile: &Tile) {
 /// SAFETY of the body: places promised by the caller of [`run`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-unsafe fn avx512<const R: usize>(tile: &Tile) {
+unsafe fn avx512<const R: usize, const HALVES: bool>(tile: &Tile) {
     use std::arch::x86_64::{
-        _MM_HINT_T0, _mm_prefetch, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
-        _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
+        _MM_HINT_T0, _mm_prefetch, _mm256_loadu_si256, _mm512_castsi512_ps, _mm512_cvtepu16_epi32,
+        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
+        _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32,
     };
     /// Elements of the panel fetched before they are read: it lives in the second cache.
     const AHEAD: usize = 16 * PANEL;
+    // SAFETY: sixteen numbers of a line of B, at a place in numbers.
+    let load = |line: *const f32, place: usize| unsafe {
+        if HALVES {
+            let halves = _mm256_loadu_si256(line.cast::<u16>().add(place).cast());
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)))
+        } else {
+            _mm512_loadu_ps(line.add(place))
+        }
+    };
     let all = u32::MAX >> (32 - tile.columns as u32);
     let (low_mask, high_mask) = (all as u16, (all >> 16) as u16);
     let mut sums = [[_mm512_setzero_ps(); 2]; R];
@@ -195,17 +233,17 @@ unsafe fn avx512<const R: usize>(tile: &Tile) {
             }
         }
         let (mut a, mut b) = (tile.a, tile.b);
-        for _ in 0..tile.words {
+        for _ in 0..tile.steps {
             _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(AHEAD).cast());
             _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(AHEAD + 16).cast());
-            let (low, high) = (_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16)));
+            let (low, high) = (load(b, 0), load(b, 16));
             for (r, sum) in sums.iter_mut().enumerate() {
                 let value = _mm512_set1_ps(*a.add(r));
                 sum[0] = _mm512_fmadd_ps(value, low, sum[0]);
                 sum[1] = _mm512_fmadd_ps(value, high, sum[1]);
             }
             a = a.wrapping_add(A_STRIDE);
-            b = b.wrapping_add(PANEL);
+            b = b.wrapping_add(line(HALVES));
         }
         for (r, sum) in sums.iter().enumerate() {
             let c = tile.c.add(r * tile.c_row);

@@ -37,6 +37,9 @@ impl ProductPrecision {
 pub(crate) enum Operands {
     /// A word is one number.
     F32,
+    /// A is f32, B bfloat16, which become f32 as they are read: the sums are those of f32. A word of
+    /// B is two neighbours of a line.
+    Halves,
     /// A word is two numbers that follow each other along the sum, the earlier in its lower half.
     Bf16 {
         /// Whether the processor multiplies pairs by itself.
@@ -66,7 +69,7 @@ impl Way {
         Way { level, operands }
     }
 
-    /// Numbers along the sum that share a word.
+    /// Numbers along the sum for each word of a column: two where a number takes half a word.
     pub(super) fn per_word(self) -> usize {
         if self.operands == Operands::F32 { 1 } else { 2 }
     }
@@ -76,13 +79,22 @@ impl Way {
         k.div_ceil(self.per_word())
     }
 
-    /// Whether A lies in words as B does: else in lines of rounded numbers, two for a word of B.
-    pub(super) fn left_in_words(self) -> bool {
-        self.operands != Operands::Bf16 { dots: false }
+    /// How A is packed; `None` if in lines of rounded numbers, two for a word of B.
+    pub(super) fn of_left(self) -> Option<Way> {
+        match self.operands {
+            Operands::Bf16 { dots: false } => None,
+            Operands::Halves => Some(self.level.into()),
+            _ => Some(self),
+        }
     }
 
     /// Lines of a packed panel of A over `k` numbers.
     pub(super) fn lines(self, k: usize) -> usize {
-        if self.left_in_words() { self.words(k) } else { 2 * self.words(k) }
+        self.of_left().map_or(2 * self.words(k), |way| way.words(k))
+    }
+
+    /// Steps of a sum over `k` numbers: words of B, or lines where these hold halves.
+    pub(super) fn steps(self, k: usize) -> usize {
+        if self.operands == Operands::Halves { k } else { self.words(k) }
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::{Device, Workspace};
 use diapason_flow::Pack;
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// A file whose k-th float is k, of two layers, width 8, two heads of width 4, one key head.
@@ -19,9 +20,9 @@ fn loaded(bytes: &[u8]) -> Model {
     Model::new(arch, weights).unwrap()
 }
 
-fn tensor<'a>(model: &'a Model, name: &str) -> &'a [f32] {
+fn tensor<'a>(model: &'a Model, name: &str) -> Cow<'a, [f32]> {
     let spec = model.layout.tensors.iter().find(|spec| spec.name == name).unwrap();
-    &model.weights[spec.range.clone()]
+    model.weights.part(spec.range.clone()).wide()
 }
 
 #[test]

@@ -7,7 +7,8 @@ use crate::{Arch, Device, Layout, Model, ModelError, ProductPrecision};
 use std::ops::Range;
 
 impl Model {
-    /// The base with `W + s·B·A` in place of `W`, in f32 on any device, without adapters. Where embedding and head are
+    /// The base with `W + s·B·A` in place of `W`, in f32 whatever the base is held in and on any
+    /// device, without adapters. Where embedding and head are
     /// one tensor and one of them is adapted, they become two.
     ///
     /// # Errors
@@ -23,7 +24,7 @@ impl Model {
             merged.arch = Arch { tied: false, ..merged.arch };
             merged.layout = Layout::of(&merged.arch);
             // The head is the last tensor of a layout.
-            merged.weights.extend_from_within(self.layout.embed.clone());
+            merged.weights.wide_mut().extend_from_within(self.layout.embed.clone());
         }
         for (site, pair) in &adapter.pairs {
             let (rank, (input, out)) = (adapter.settings.rank, pair.shape);
@@ -37,7 +38,7 @@ impl Model {
             }
             let range = merged.weight_of(*site);
             let width = if *site == Site::Embed { out } else { input };
-            let target = (&mut merged.weights[range], width, 0);
+            let target = (&mut merged.weights.wide_mut()[range], width, 0);
             add_columns(device, target, (&change, width), adapter.settings.scale());
         }
         Ok(merged)

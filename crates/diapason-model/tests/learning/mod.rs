@@ -8,7 +8,7 @@ use rand::{Rng, RngExt};
 pub(crate) fn model(arch: &Arch) -> Model {
     let mut stream = Streams::new(5).stream("weights", 0);
     let len = Layout::of(arch).len;
-    let weights = (0..len).map(|_| stream.random_range(-0.6..0.6_f32)).collect();
+    let weights: Vec<f32> = (0..len).map(|_| stream.random_range(-0.6..0.6_f32)).collect();
     Model::new(arch.clone(), weights).expect("as many weights as the layout has")
 }
 
@@ -42,7 +42,7 @@ fn in_f64(values: &[f32]) -> Vec<f64> {
 pub(crate) fn assert_gradients(model: &Model, pack: &Pack, bound: f64) {
     let arch = &model.arch;
     let (loss, gradients) = learn(model, pack, 2);
-    let weights = in_f64(&model.weights);
+    let weights = in_f64(&model.weights.all().wide());
     let expected = reference::nats(arch, &weights, pack);
     assert!((loss.nats - expected).abs() < 1e-4, "{} for {expected}: {arch:?}", loss.nats);
     let expected = reference::gradient(arch, &weights, pack);
@@ -63,7 +63,7 @@ pub(crate) fn assert_gradients(model: &Model, pack: &Pack, bound: f64) {
 pub(crate) fn assert_slopes(model: &Model, pack: &Pack, bound: impl Fn(f64) -> f64) {
     let arch = &model.arch;
     let (loss, gradients) = learn(model, pack, 2);
-    let weights = in_f64(&model.weights);
+    let weights = in_f64(&model.weights.all().wide());
     let expected = reference::nats(arch, &weights, pack);
     assert!((loss.nats / expected - 1.0).abs() < 1e-6, "{} for {expected}", loss.nats);
     let mut stream = Streams::new(5).stream("directions", 0);

@@ -23,7 +23,7 @@ fn saved(keep: usize, steps: &[u64]) -> Saved {
         let buffers = buffers(step, layout.len);
         let [weights, first, second] = buffers;
         let moments = Moments::F32([first, second]);
-        checkpoints.write(step, &layout.tensors, (&weights, &moments)).unwrap();
+        checkpoints.write(step, &layout.tensors, (Numbers::F32(&weights), &moments)).unwrap();
     }
     Saved { folder, checkpoints, layout }
 }
@@ -55,7 +55,7 @@ fn a_checkpoint_comes_back_bit_for_bit() {
     let found = saved.checkpoints.newest(&mut |_| ()).unwrap().unwrap();
     let mut weights = vec![0.0; saved.layout.len];
     let mut moments = Moments::F32([vec![0.0; saved.layout.len], vec![1.0; saved.layout.len]]);
-    found.load(&saved.layout.tensors, &mut weights, &mut moments).unwrap();
+    found.load(&saved.layout.tensors, Numbers::F32(&mut weights), &mut moments).unwrap();
     let Moments::F32([first, second]) = moments else { panic!("they are f32") };
     let read = [weights, first, second];
     let bits = |buffers: &[Vec<f32>; 3]| {
@@ -118,7 +118,8 @@ fn a_failed_write_names_the_path_and_leaves_the_checkpoint_before() {
     let new = buffers(2, saved.layout.len);
     let [weights, first, second] = new;
     let moments = Moments::F32([first, second]);
-    let failed = saved.checkpoints.write(2, &saved.layout.tensors, (&weights, &moments));
+    let failed =
+        saved.checkpoints.write(2, &saved.layout.tensors, (Numbers::F32(&weights), &moments));
     let message = failed.unwrap_err().to_string();
     assert!(message.contains("step-000002.partial"), "{message}");
     assert_eq!(saved.newest(), (Some(1), vec![]));

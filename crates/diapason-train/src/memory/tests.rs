@@ -1,6 +1,8 @@
 use super::*;
 use crate::fixtures::{arch, model, settings, toys};
-use crate::{Control, Event, Outcome, Sequence, StepReport, train};
+use crate::plan::{Corpus, Steps};
+use crate::step::Stepper;
+use crate::{Control, Event, Outcome, Schedule, Sequence, StepReport, train};
 use diapason_model::{Device, Model};
 use std::path::Path;
 
@@ -52,6 +54,55 @@ fn moments_in_bytes_lose_as_exact_ones_do_and_go_on_where_they_stopped() {
     assert!(resumed.weights == weights);
 }
 
+/// The run that the settings describe, by hand, with all weights rounded to the nearest bfloat16 after
+/// every step.
+fn losses_rounded_to_the_nearest(sequences: &[Sequence], settings: &TrainSettings) -> Vec<f64> {
+    let (mut model, device) = (model(), Device::cpu(1));
+    let corpus = Corpus::new(&model.arch, sequences, settings).unwrap();
+    let steps = Steps::new(&corpus, settings);
+    let mut stepper = Stepper::new(&model, &device, &corpus, settings, 64).unwrap();
+    let nearest = |model: &mut Model| {
+        let weights = std::mem::take(&mut model.weights).held_in(WeightPrecision::Bf16);
+        model.weights = weights.held_in(WeightPrecision::F32);
+    };
+    nearest(&mut model);
+    let mut losses = Vec::new();
+    for step in 1..=steps.len() {
+        let rate = settings.learning_rate_at(step, steps.len());
+        let done = stepper.step(&mut model, &steps.batches(step), rate).unwrap();
+        losses.push(done.loss_nats);
+        nearest(&mut model);
+    }
+    losses
+}
+
+/// Why halves are rounded at random: at a small learning rate most updates are less than half a step
+/// of bfloat16.
+#[test]
+fn weights_in_bf16_learn_as_f32_does_and_more_than_if_rounded_to_the_nearest() {
+    let sequences = toys(60);
+    let exact = TrainSettings {
+        epochs: 40,
+        learning_rate: 2e-4,
+        schedule: Schedule::Constant,
+        ..settings()
+    };
+    let halves = TrainSettings { weights: WeightPrecision::Bf16, ..exact.clone() };
+    let run = |settings: &TrainSettings| {
+        let folder = tempfile::tempdir().unwrap();
+        losses(&mut model(), &sequences, settings, (folder.path(), u64::MAX))
+    };
+    // The mean over the last epochs.
+    let end = |losses: &[f64]| losses[losses.len() - 60..].iter().sum::<f64>() / 60.0;
+    let (f32s, found) = (run(&exact), run(&halves));
+    let nearest = losses_rounded_to_the_nearest(&sequences, &exact);
+    let start = f32s[0];
+    let gains = [&f32s, &found, &nearest].map(|losses| start - end(losses));
+    println!("{} steps, from {start}: gains {gains:?}", f32s.len());
+    assert!((gains[1] / gains[0] - 1.0).abs() < 0.05, "{gains:?}");
+    assert!(gains[2] < 0.8 * gains[0], "{gains:?}");
+}
+
 #[test]
 fn activations_may_be_kept_or_not_from_one_part_of_a_run_to_the_next() {
     let sequences = toys(30);
@@ -78,7 +129,10 @@ fn a_run_that_does_not_fit_is_refused_with_what_would_make_it_fit() {
     assert!(sizes(&lower).workspace_bytes < all.workspace_bytes);
     // Tensors this small leave most of a block empty.
     assert!(sizes(&lowest).moments_bytes < all.moments_bytes);
-    for (bound, lines) in [(sizes(&lower), 1), (sizes(&lowest), 2), (MemoryPlan::default(), 3)] {
+    let halved = TrainSettings { weights: WeightPrecision::Bf16, ..lowest.clone() };
+    assert_eq!(2 * sizes(&halved).weights_bytes, all.weights_bytes);
+    let bounds = [&lower, &lowest, &halved].map(sizes);
+    for (bound, lines) in bounds.into_iter().zip(1..).chain([(MemoryPlan::default(), 4)]) {
         let bound = Some(bound.total_bytes());
         let settings = TrainSettings { max_memory_bytes: bound, ..base.clone() };
         let refused = check(&arch(), None, &settings, (BATCH, 2));

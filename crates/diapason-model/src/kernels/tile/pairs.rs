@@ -16,7 +16,7 @@ pub(super) unsafe fn baseline<const R: usize>(tile: &Tile) {
             unsafe {
                 let c = tile.c.add(r * tile.c_row + j);
                 let mut sum = if tile.accumulate { *c } else { 0.0 };
-                for k in 0..tile.words {
+                for k in 0..tile.steps {
                     let a = [2 * k, 2 * k + 1].map(|line| *tile.a.add(line * A_STRIDE + r));
                     let b = unpacked((*tile.b.add(k * PANEL + j)).to_bits());
                     sum += a[1] * b[1];
@@ -60,7 +60,7 @@ pub(super) unsafe fn avx2<const R: usize>(tile: &Tile) {
                 }
             }
             let (mut a, mut b) = (tile.a, tile.b.add(from));
-            for _ in 0..tile.words {
+            for _ in 0..tile.steps {
                 let words = [0, 8].map(|j| _mm256_loadu_si256(b.add(j).cast()));
                 let half = words.map(|word| _mm256_castsi256_ps(_mm256_and_si256(word, later)));
                 for (r, sum) in sums.iter_mut().enumerate() {
@@ -115,7 +115,7 @@ macro_rules! sixteen_lanes {
                 }
             }
             let (mut a, mut b) = ($tile.a, $tile.b);
-            for _ in 0..$tile.words {
+            for _ in 0..$tile.steps {
                 _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(AHEAD).cast());
                 _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(AHEAD + 16).cast());
                 let words = [0, 16].map(|j| _mm512_loadu_si512(b.add(j).cast()));
