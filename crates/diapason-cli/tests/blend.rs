@@ -156,11 +156,7 @@ fn an_adapter_is_folded_into_its_base() {
 }
 
 /// A recipe of seconds: soft targets for one model, an adapter for another, weights in bf16 for two.
-#[test]
-fn a_recipe_tunes_on_all_options_and_by_an_adapter() {
-    let folder = tempfile::tempdir().unwrap();
-    let recipe = folder.path().join("small.toml");
-    let text = r#"
+const SMALL: &str = r#"
 name = "small"
 [base.new]
 width = 32
@@ -198,7 +194,12 @@ train = { soft_targets = 1.0, weights = "bf16", lora = { rank = 2, targets = ["q
 tasks = ["align/urn"]
 episodes = 5
 "#;
-    std::fs::write(&recipe, text).unwrap();
+
+#[test]
+fn a_recipe_tunes_on_all_options_and_by_an_adapter() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = folder.path().join("small.toml");
+    std::fs::write(&recipe, SMALL).unwrap();
     let out = folder.path().join("run");
     let arguments = ["run", recipe.to_str().unwrap(), "--out", out.to_str().unwrap()];
     let tight = ["--set", "base.new.train.max_memory_bytes=1000"];

@@ -6,7 +6,7 @@ use super::bench_train::train;
 use super::{Session, suite_of};
 use crate::args::BenchVerb;
 use diapason_data::{BuildSettings, MixSettings, mix};
-use diapason_flow::{Episode, Streams, write_atomically};
+use diapason_flow::{Episode, Goal, Query, Streams, write_atomically};
 use diapason_text::{TemplateKind, Tokenizer, train_tokenizer};
 use serde_json::Value;
 use std::path::Path;
@@ -31,7 +31,8 @@ pub(crate) fn bench(session: &Session<'_>, verb: &BenchVerb) -> anyhow::Result<(
     Ok(())
 }
 
-/// Episodes of tasks in training order, and a small tokenizer of their own texts.
+/// Episodes of tasks in training order, and a small tokenizer of their own texts, those of queries
+/// and their options included: a tokenizer of a real model spells few words in bytes.
 pub(super) fn episodes(
     tasks: &[&str],
     data: Option<&Path>,
@@ -48,7 +49,11 @@ pub(super) fn episodes(
     let episodes = mix(built, &MixSettings::default(), &streams)?.episodes;
     let texts = episodes.iter().flat_map(|episode| {
         let turns = episode.turns.iter().flat_map(|turn| [turn.input.as_ref(), Some(&turn.output)]);
-        turns.chain([episode.description.as_ref()]).flatten().cloned()
+        let asked = episode.query.iter().flat_map(|Query { input, goal }| {
+            let options = if let Goal::Choices { options, .. } = goal { &options[..] } else { &[] };
+            options.iter().map(Some).chain([input.as_ref()])
+        });
+        turns.chain([episode.description.as_ref()]).chain(asked).flatten().cloned()
     });
     let tokenizer = train_tokenizer(texts, VOCABULARY)?.with_kind(TemplateKind::Spectrum)?;
     Ok((episodes, tokenizer))
