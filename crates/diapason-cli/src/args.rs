@@ -26,6 +26,7 @@ pub(crate) use tagger::{EndpointArgs, SpendingArgs, TaggerPlace};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use diapason_model::ProductPrecision;
+use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use std::path::PathBuf;
 
 /// Post-training that makes language models cover and match whole distributions, and the
@@ -44,15 +45,17 @@ pub(crate) struct Cli {
     pub threads: usize,
     /// Precision of matrix products when a model is asked or timed: f32, or bf16 with sums in f32. A
     /// recipe has `train.precision` and `evaluate.precision` instead.
-    #[arg(long, global = true, value_name = "f32|bf16", value_parser = product_precision)]
+    #[arg(long, global = true, value_name = "f32|bf16", value_parser = precision::<ProductPrecision>)]
     pub product_precision: Option<ProductPrecision>,
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
 }
 
-fn product_precision(name: &str) -> Result<ProductPrecision, String> {
-    ProductPrecision::named(name).ok_or_else(|| "it is `f32` or `bf16`".to_owned())
+/// A precision of products or of weights by the name that a recipe gives it.
+fn precision<T: DeserializeOwned>(name: &str) -> Result<T, String> {
+    T::deserialize(name.into_deserializer())
+        .map_err(|_: serde::de::value::Error| "it is `f32` or `bf16`".to_owned())
 }
 
 /// How progress is written.

@@ -22,19 +22,6 @@ pub enum WeightPrecision {
 }
 
 impl WeightPrecision {
-    /// The precision of a name: `f32` or `bf16`.
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::F32, Self::Bf16].into_iter().find(|precision| precision.name() == name)
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-        }
-    }
-
     /// Bytes of a weight.
     pub fn bytes(self) -> usize {
         match self {

@@ -1,6 +1,6 @@
 //! Arguments of `bench`.
 
-use super::SuiteSource;
+use super::{SuiteSource, precision};
 use clap::{Args, Subcommand};
 use diapason_model::WeightPrecision;
 use std::path::PathBuf;
@@ -15,15 +15,16 @@ pub(crate) struct BenchArgs {
     #[arg(long, default_value_t = 5)]
     pub repetitions: usize,
     /// What the weights are held in: f32, or bf16 in half the memory
-    #[arg(long, value_name = "f32|bf16", default_value = "f32", value_parser = weight_precision)]
+    #[arg(
+        long,
+        value_name = "f32|bf16",
+        default_value = "f32",
+        value_parser = precision::<WeightPrecision>
+    )]
     pub weights: WeightPrecision,
     /// JSON
     #[arg(long)]
     pub json: bool,
-}
-
-fn weight_precision(name: &str) -> Result<WeightPrecision, String> {
-    WeightPrecision::named(name).ok_or_else(|| "it is `f32` or `bf16`".to_owned())
 }
 
 /// Arguments of `bench train`.

@@ -48,9 +48,9 @@ pub(super) fn shape(name: &str) -> anyhow::Result<Shape> {
 impl Shape {
     /// Random weights, held in a precision.
     pub(super) fn model(&self, weights: WeightPrecision) -> anyhow::Result<Model> {
-        let Model { arch, weights: drawn, .. } =
-            Model::random(self.arch.clone(), &Streams::new(0))?;
-        Ok(Model::new(arch, drawn.held_in(weights))?)
+        let mut model = Model::random(self.arch.clone(), &Streams::new(0))?;
+        model.weights = model.weights.held_in(weights);
+        Ok(model)
     }
 
     pub(super) fn ids(&self, index: u64) -> Vec<u32> {

@@ -1,6 +1,7 @@
 //! Element types of weights on disk, and their way from and to f32.
 
 use crate::kernels::bf16_of;
+use crate::weights::wide;
 use safetensors::Dtype;
 
 /// Element type of weights on disk.
@@ -55,7 +56,7 @@ impl Precision {
         match self {
             Precision::Bf16 => {
                 for (slot, pair) in target.iter_mut().zip(bytes.as_chunks().0) {
-                    *slot = f32::from_bits(u32::from(u16::from_le_bytes(*pair)) << 16);
+                    *slot = wide(u16::from_le_bytes(*pair));
                 }
             }
             Precision::F16 => {

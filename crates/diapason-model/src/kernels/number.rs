@@ -8,7 +8,7 @@ use super::bytes::scattered;
 use super::pack::View;
 use super::way::{Operands, Way};
 use super::{Level, vectorised};
-use crate::weights::Numbers;
+use crate::weights::{Numbers, wide};
 use std::ops::Range;
 
 /// Halves that are opened at once, on the stack.
@@ -101,7 +101,7 @@ vectorised! {
     /// The values of bfloat16.
     pub(super) fn widen(halves: &[u16], values: &mut [f32]) -> () {
         for (value, half) in values.iter_mut().zip(halves) {
-            *value = f32::from_bits(u32::from(*half) << 16);
+            *value = wide(*half);
         }
     }
 }
@@ -149,7 +149,6 @@ pub(crate) fn rounded_plainly(value: f32, draw: u64, place: usize) -> u16 {
 mod tests {
     use super::*;
     use crate::kernels::mix;
-    use crate::weights::wide;
 
     fn rounded(values: &[f32], draw: u64, place: usize) -> Vec<u16> {
         let mut halves = vec![0; values.len()];

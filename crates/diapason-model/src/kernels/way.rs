@@ -18,11 +18,6 @@ pub enum ProductPrecision {
 }
 
 impl ProductPrecision {
-    /// The precision of a name: `f32` or `bf16`.
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::F32, Self::Bf16].into_iter().find(|precision| precision.name() == name)
-    }
-
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
