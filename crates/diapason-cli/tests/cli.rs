@@ -204,7 +204,10 @@ fn errors_say_what_where_and_a_hint() {
     let said = failure(&["quickstart", "--out", &at("f"), "--set", "base.new.family=\"qwen9\""]);
     assert!(said.contains("`base.new.family` is \"qwen9\", not one of llama, qwen2"), "{said}");
     let said = failure(&["quickstart", "--out", &at("l"), "--set", "base.new.family=\"llama\""]);
-    assert!(said.contains("llama"), "{said}");
+    assert!(said.contains("`llama` has no variant with windows"), "{said}");
+    for folder in ["f", "l"] {
+        assert!(!Path::new(&at(folder)).exists(), "a refused run leaves nothing behind");
+    }
 
     let said = failure(&["suite", "show", "coinflop"]);
     assert!(said.contains("did you mean `coinflip`?"), "{said}");

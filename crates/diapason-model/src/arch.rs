@@ -71,12 +71,10 @@ impl Arch {
 
     /// A variant that its family does not have would be saved as something else.
     fn family_problem(&self) -> Option<String> {
-        match FAMILIES.iter().find(|family| family.name == self.family) {
-            None => Some(format!("`{}` is no known family", self.family)),
-            Some(family) if !family.allows(&self.variant, self.width) => {
-                Some(format!("`{}` has no variant {:?}", self.family, self.variant))
-            }
-            Some(_) => None,
-        }
+        let Some(family) = FAMILIES.iter().find(|family| family.name == self.family) else {
+            return Some(format!("`{}` is no known family", self.family));
+        };
+        let lacking = family.lacks(&self.variant, self.width)?;
+        Some(format!("`{}` has no variant {lacking}", self.family))
     }
 }

@@ -18,6 +18,10 @@ impl Run<'_> {
         if let Some(path) = &base.path {
             return taken(path);
         }
+        if let Some(new) = &base.new {
+            // Before anything is written.
+            shape(new, new.vocabulary)?.check()?;
+        }
         let settings = serde_json::to_value(base)?;
         let stamp = Stamp::new("model", Vec::new(), settings, self.settings.seed);
         let path = self.out.join("base");
@@ -39,7 +43,6 @@ impl Run<'_> {
     }
 
     fn begin_and_train(&self, new: &NewBase, artifact: &Artifact) -> anyhow::Result<()> {
-        shape(new, new.vocabulary)?.check()?;
         let streams = self.streams.within("base");
         let document = match new.world {
             World::Things => world::document,

@@ -133,17 +133,21 @@ impl Family {
         }
     }
 
-    /// Whether a config of this family can say so.
-    pub(crate) fn allows(&self, variant: &Variant, width: usize) -> bool {
+    /// What of a variant no config of this family can say; `None` if it can say all of it.
+    pub(crate) fn lacks(&self, variant: &Variant, width: usize) -> Option<&'static str> {
         let Variant { query_scalar, rope_scaling, ref window, .. } = *variant;
         let chosen =
             Variant { query_scalar, rope_scaling, window: window.clone(), ..self.variant(width) };
         let own_theta = window.as_ref().map(|window| window.rope_theta.is_some());
-        chosen == *variant
-            && match self.style {
-                Style::Llama => query_scalar.is_none() && own_theta.is_none(),
-                Style::Qwen => query_scalar.is_none() && own_theta != Some(true),
-                Style::Gemma => query_scalar.is_some() && own_theta != Some(false),
-            }
+        if chosen != *variant {
+            return Some("with these biases, norms, activation and scale of embeddings");
+        }
+        match (self.style, own_theta) {
+            (Style::Llama, Some(_)) => Some("with windows"),
+            (Style::Qwen, Some(true)) => Some("with windows of their own rope_theta"),
+            (Style::Gemma, Some(false)) => Some("with windows that share the rope_theta"),
+            (Style::Gemma, _) => query_scalar.is_none().then_some("without a query scalar"),
+            _ => query_scalar.is_some().then_some("with a query scalar"),
+        }
     }
 }
