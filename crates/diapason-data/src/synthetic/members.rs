@@ -40,14 +40,15 @@ impl Instance for Members {
 
     fn wordings(&self) -> Vec<String> {
         let (a_kind, many) = (self.kind.with_article(), &self.kind.many);
-        let capitalised = format!("A{}.", &a_kind[1..]);
-        vec![
+        let mut wordings = vec![
             format!("Name {a_kind}."),
-            capitalised,
+            sentence(&a_kind),
             format!("One of the {many}, picked at random."),
             format!("Some {many}, each as likely as any other."),
             format!("Draws from a list of {many}."),
-        ]
+        ];
+        wordings.extend(self.kind.also_with_articles().map(|name| sentence(&name)));
+        wordings
     }
 
     fn questions(&self) -> Vec<String> {
@@ -89,6 +90,11 @@ impl Instance for Members {
         options.dedup();
         options
     }
+}
+
+/// A name with its article as a sentence.
+fn sentence(a_kind: &str) -> String {
+    format!("A{}.", &a_kind[1..])
 }
 
 #[cfg(test)]

@@ -46,9 +46,10 @@ pub fn document(lines: usize, stream: &mut Stream) -> String {
 fn facts(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
     const MANNERS: [&str; 8] =
         ["", "", "", "", ", in full", ", in English", ", in one word", ", not abbreviated"];
+    let named = kind.named();
     (0..2 * lines)
         .map(|_| {
-            let member = pick(&kind.members, stream);
+            let member = &kind.members[named.sample(stream)];
             let name = match stream.random_range(0..=kind.also.len()) {
                 0 => &kind.one,
                 other => &kind.also[other - 1],
@@ -68,9 +69,7 @@ fn facts(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
 }
 
 fn listing(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
-    let mut members: Vec<&str> = kind.members.iter().map(String::as_str).collect();
-    members.shuffle(stream);
-    members.truncate(lines * 3);
+    let members = members_named(kind, lines * 3, stream);
     match stream.random_range(0..3) {
         0 => vec![format!("Some {}: {}.", kind.many, members.join(", "))],
         // A glossary: fields and blank lines, as reference works have them.
@@ -82,6 +81,18 @@ fn listing(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
         }
         _ => vec![format!("The {} are {}.", kind.many, members.join(", "))],
     }
+}
+
+/// `count` different members or all, as they come to mind: each time one of the rest by its
+/// familiarity. Waiting times with these rates come in such an order.
+fn members_named<'kind>(kind: &'kind Kind, count: usize, stream: &mut Stream) -> Vec<&'kind str> {
+    let mut waits: Vec<(f64, &str)> = kind
+        .familiarity()
+        .zip(&kind.members)
+        .map(|(rate, member)| (Distribution::<f64>::sample(&Exp1, stream) / rate, &**member))
+        .collect();
+    waits.sort_by(|a, b| a.0.total_cmp(&b.0));
+    waits.into_iter().take(count).map(|(_, member)| member).collect()
 }
 
 fn bags(_: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
@@ -141,7 +152,7 @@ fn manual(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
 fn tally(kind: &Kind, lines: usize, stream: &mut Stream) -> Vec<String> {
     let count = stream.random_range(2..=4);
     let labels = match stream.random_range(0..8) {
-        0 => kind.members.sample(stream, count).cloned().collect(),
+        0 => members_named(kind, count, stream).into_iter().map(str::to_owned).collect(),
         _ => WordPool::Training.labels(count, stream),
     };
     let shares: Vec<f64> = labels.iter().map(|_| Exp1.sample(stream)).collect();

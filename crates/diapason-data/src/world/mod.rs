@@ -2,8 +2,9 @@
 //! a corpus of plain text about them for a base model.
 //!
 //! Nothing is downloaded, so the base model must learn from us what a fruit or a US state is. The
-//! corpus states facts and lists them; it never shows the format of an episode. Some kinds are known
-//! from the corpus only: what tuning does to them is a held-out result.
+//! corpus states facts and lists them; it never shows the format of an episode. As in texts that
+//! people write, the members of a kind are not named equally often: apples more often than quinces.
+//! Some kinds are known from the corpus only: what tuning does to them is a held-out result.
 
 mod corpus;
 mod words;
@@ -11,8 +12,13 @@ mod words;
 pub use corpus::{CorpusSettings, document};
 pub use words::WordPool;
 
+use rand_distr::weighted::WeightedIndex;
 use serde::Deserialize;
 use std::sync::OnceLock;
+
+/// The member at place i of a kind's list is named `(i + 1)^-FAMILIARITY` times as often as the
+/// first. Words of a language have an exponent of 1 (Zipf's law).
+const FAMILIARITY: f64 = 1.0;
 
 /// What tuning does with a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -36,7 +42,7 @@ pub struct Kind {
     pub also: Vec<String>,
     /// What tuning does with it.
     pub role: Role,
-    /// What belongs to it.
+    /// What belongs to it, the most familiar first.
     pub members: Vec<String>,
 }
 
@@ -44,6 +50,21 @@ impl Kind {
     /// The singular with its article: `a fruit`, `an animal`.
     pub fn with_article(&self) -> String {
         with_article(&self.one)
+    }
+
+    /// Its other names, each with its article.
+    pub fn also_with_articles(&self) -> impl Iterator<Item = String> {
+        self.also.iter().map(|name| with_article(name))
+    }
+
+    /// How often the corpus names each member beside the others.
+    fn familiarity(&self) -> impl Iterator<Item = f64> {
+        (1..=self.members.len()).map(|place| (place as f64).powf(-FAMILIARITY))
+    }
+
+    /// The law by which the corpus names a member.
+    fn named(&self) -> WeightedIndex<f64> {
+        WeightedIndex::new(self.familiarity()).expect("a kind has members, each of some weight")
     }
 
     /// Whether it has this member.

@@ -18,6 +18,20 @@ fn kinds_are_distinct_and_filled() {
     }
 }
 
+#[test]
+fn the_corpus_names_familiar_members_more_often_and_each_at_times() {
+    let streams = Streams::new(8);
+    let texts: Vec<String> =
+        (0..8000).map(|index| document(6, &mut streams.stream("corpus", index))).collect();
+    let text = texts.join("\n");
+    let named = |member: &str| text.matches(&format!(": {member}.")).count();
+    for kind in kinds().iter().filter(|kind| kind.one == "country" || kind.one == "US state") {
+        let times: Vec<usize> = kind.members.iter().map(|member| named(member)).collect();
+        assert!(times.iter().all(|times| *times > 0), "{times:?}");
+        assert!(times[0] > 5 * times[times.len() - 1], "{times:?}");
+    }
+}
+
 /// Every first name and every surname, in the order of the text.
 fn names(text: &str) -> Vec<&str> {
     let known: HashSet<&str> = FIRST_NAMES.into_iter().chain(SURNAMES).collect();
