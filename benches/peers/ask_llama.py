@@ -2,7 +2,8 @@
 """Seconds that llama.cpp takes for what `diapason bench sample` was asked, through its own C interface.
 
 Reads the folder that `diapason bench sample --write DIR` left, and writes its weights beside them as
-`model-f32.gguf` (Llama-shaped models only, no tokenizer).
+`model-f32.gguf`, or with `--bf16` its matrices in that precision as `model-bf16.gguf` (Llama-shaped
+models only, no tokenizer).
 
     diapason bench sample --shape 135m --write /tmp/sample
     python benches/peers/ask_llama.py /tmp/sample
@@ -42,6 +43,7 @@ def arguments():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--bf16", action="store_true", help="matrices in bf16")
     parser.add_argument("--cache", choices=["f32", "f16"], default="f32")
     parser.add_argument("--layout", choices=["unified", "copies"], default="unified")
     parser.add_argument("--draws", type=int, help="default: as many as the file asks for")
@@ -57,8 +59,8 @@ def interleave(weights, heads):
     return halves.swapaxes(1, 2).reshape(rows, columns)
 
 
-def convert(folder, target):
-    """Writes the checkpoint of a folder as GGUF in f32."""
+def convert(folder, target, bf16):
+    """Writes the checkpoint of a folder as GGUF, in f32 or with matrices in bf16."""
     import gguf
     from safetensors.numpy import load_file
 
@@ -78,7 +80,8 @@ def convert(folder, target):
     writer.add_rope_dimension_count(config.get("head_dim") or config["hidden_size"] // heads)
     writer.add_rope_freq_base(rope["rope_theta"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    kinds = gguf.LlamaFileType
+    writer.add_file_type(kinds.MOSTLY_BF16 if bf16 else kinds.ALL_F32)
     fixed = {"embed_tokens": "token_embd", "norm": "output_norm", "lm_head": "output"}
     for name, weights in load_file(folder / "model.safetensors").items():
         parts = name.removeprefix("model.").removesuffix(".weight")
@@ -89,7 +92,12 @@ def convert(folder, target):
             name = f"blk.{layer}.{TENSORS[part]}.weight"
         else:
             name = f"{fixed[parts]}.weight"
-        writer.add_tensor(name, weights.astype("float32"))
+        weights = weights.astype("float32")
+        if bf16 and weights.ndim == 2:
+            kind = gguf.GGMLQuantizationType.BF16
+            writer.add_tensor(name, gguf.quants.quantize(weights, kind), raw_dtype=kind)
+        else:
+            writer.add_tensor(name, weights)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -183,9 +191,10 @@ def main():
     line = (options.folder / "request.jsonl").read_text(encoding="utf-8").splitlines()[0]
     request = json.loads(line)
     request["draws"] = options.draws or request["draws"]
-    path = options.folder / "model-f32.gguf"
+    precision = "bf16" if options.bf16 else "f32"
+    path = options.folder / f"model-{precision}.gguf"
     if not path.exists():
-        convert(options.folder, path)
+        convert(options.folder, path, options.bf16)
     llama = Llama(path, options, request)
     found = llama.logprobs(request["prompt"])
     difference = max(abs(a - b) for a, b in zip(found, request["prompt_nats"]))
@@ -200,7 +209,7 @@ def main():
         "tool": "llama.cpp",
         "what": "sample",
         "version": llama_cpp.__version__,
-        "precision": "f32",
+        "precision": precision,
         "cache": options.cache,
         "layout": options.layout,
         "threads": options.threads,

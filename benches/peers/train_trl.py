@@ -5,7 +5,8 @@
     python benches/peers/train_trl.py --sequences /tmp/sequences.jsonl
 
 The model is the 135M shape of `train_torch.py` with random weights. Nothing of `SFTConfig` is
-changed but what a measurement needs (no logging, no checkpoints, few steps): so bf16 autocast and
+changed but what a measurement needs (no logging, no checkpoints, few steps) and `use_cpu`, without
+which it refuses bf16 wherever there is no GPU: so bf16 autocast and
 gradient checkpointing are on, and a batch on a device holds 8 sequences; gradients are accumulated
 until a step has seen all sequences once. `--f32` turns bf16 off, for processors without it. Prints
 one JSON object.
@@ -71,6 +72,7 @@ def main():
         given = {"bf16": False} if options.f32 else {}
         config = trl.SFTConfig(
             output_dir=folder,
+            use_cpu=True,
             max_steps=steps,
             gradient_accumulation_steps=math.ceil(len(rows) / 8),
             save_strategy="no",

@@ -82,7 +82,7 @@ impl Level {
     pub(crate) fn multiplies_pairs(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         if self == Level::Avx512 {
-            return is_x86_feature_detected!("avx512bf16");
+            return is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw");
         }
         false
     }

@@ -2,7 +2,7 @@
 
 use super::Level;
 use super::number::{Number, widen};
-use super::pairs::pack_pairs;
+use super::pairs::{self, pack_pairs};
 use super::way::{Operands, Way};
 use crate::weights::Numbers;
 
@@ -46,6 +46,19 @@ impl<'a, T: Copy> View<'a, T> {
             column_stride: self.row_stride,
             ..self
         }
+    }
+
+    /// Where its first element is; one of an empty view is not to be read.
+    pub(super) fn start(&self) -> *const T {
+        self.data.as_ptr()
+    }
+
+    pub(super) fn row_stride(&self) -> usize {
+        self.row_stride
+    }
+
+    pub(super) fn column_stride(&self) -> usize {
+        self.column_stride
     }
 
     pub(super) fn at(&self, row: usize, column: usize) -> T {
@@ -116,6 +129,16 @@ pub(super) fn pack_panels<T: Number>(
         // SAFETY: the level was detected; the view lies inside its buffer, and the target has
         // room for whole vectors of every panel by the assertion.
         return unsafe { copy_avx512(view, target.as_mut_ptr(), (per, stride)) };
+    }
+    #[cfg(target_arch = "x86_64")]
+    if way.operands == (Operands::Bf16 { dots: true })
+        && view.row_stride.min(view.column_stride) == 1
+    {
+        // SAFETY: the way has the instructions, and the target room by the assertion.
+        return match T::either(view) {
+            Numbers::F32(view) => unsafe { pairs::avx512::pack(view, target, (per, stride)) },
+            Numbers::Bf16(view) => unsafe { pairs::avx512::pack(view, target, (per, stride)) },
+        };
     }
     for (panel, first) in (0..view.rows).step_by(per).enumerate() {
         for from in (first..view.rows.min(first + per)).step_by(LANES) {
@@ -359,7 +382,7 @@ unsafe fn transpose_avx512(view: View<'_>, target: *mut f32, stride: usize) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn transpose_16(rows: &[std::arch::x86_64::__m512; 16]) -> [std::arch::x86_64::__m512; 16] {
+pub(super) fn transpose_16(rows: &[std::arch::x86_64::__m512; 16]) -> [std::arch::x86_64::__m512; 16] {
     use std::arch::x86_64::{
         _mm512_castpd_ps, _mm512_castps_pd, _mm512_setzero_ps, _mm512_shuffle_f32x4,
         _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,

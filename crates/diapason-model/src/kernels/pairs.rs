@@ -2,6 +2,9 @@
 //!
 //! A matrix of such words is packed as a matrix of f32 is: packing moves bits and computes nothing.
 
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512;
+
 use super::Level;
 use super::pack::{LANES, View, pack_lanes};
 use super::vectorised;
