@@ -1,8 +1,9 @@
 //! Logits `[V]` → one drawn token: temperature, top-k, top-p, min-p, in this order.
 
 use crate::constrain::Walk;
-use crate::softmax::{exp, largest, rank, sum};
+use crate::rank::rank;
 use diapason_flow::{Sampling, Stream};
+use diapason_model::{largest_logit, weigh_logits};
 use rand::Rng;
 
 /// Weights of a stretch of tokens are summed together, so that a draw skips most of them.
@@ -43,7 +44,7 @@ impl Chooser {
             changed[*id as usize] += bias;
         }
         walk.forbid(&mut changed)?;
-        if largest(&changed) == f32::NEG_INFINITY {
+        if largest_logit(&changed) == f32::NEG_INFINITY {
             return Err("its constraint and biases leave no token to draw".to_owned());
         }
         let id = self.choose(&changed, sampling, stream);
@@ -61,7 +62,7 @@ impl Chooser {
         stream: &mut Stream,
     ) -> u32 {
         if sampling.temperature == 0.0 {
-            let max = largest(logits);
+            let max = largest_logit(logits);
             let place = logits.iter().position(|logit| *logit == max);
             return place.unwrap_or_default() as u32;
         }
@@ -76,15 +77,13 @@ impl Chooser {
     }
 
     fn weigh(&mut self, logits: &[f32], temperature: f32) {
-        let max = largest(logits);
-        self.weights.clear();
-        self.weights.extend(logits.iter().map(|logit| exp((logit - max) / temperature)));
+        self.weights.resize(logits.len(), 0.0);
+        weigh_logits(logits, temperature, &mut self.weights);
     }
 
     /// Inverts the distribution function over all tokens in the order of their ids.
     fn among_all(&self, uniform: f64) -> u32 {
-        let blocks: Vec<f64> =
-            self.weights.chunks(BLOCK).map(|block| sum(block, |weight| weight)).collect();
+        let blocks: Vec<f64> = self.weights.chunks(BLOCK).map(|block| sum(block)).collect();
         let mut left = uniform * blocks.iter().sum::<f64>();
         let mut chosen = 0;
         for (number, block) in self.weights.chunks(BLOCK).enumerate() {
@@ -116,7 +115,7 @@ impl Chooser {
         self.ranked.extend(0..vocabulary as u32);
         let limit = if sampling.top_k == 0 { vocabulary } else { sampling.top_k.min(vocabulary) };
         let total = if limit == vocabulary {
-            sum(&self.weights, |weight| weight)
+            sum(&self.weights)
         } else {
             rank(logits, &mut self.ranked, limit);
             self.ranked[..limit].iter().map(|id| f64::from(self.weights[*id as usize])).sum()
@@ -155,6 +154,23 @@ impl Chooser {
         }
         self.ranked[kept - 1]
     }
+}
+
+/// Stretches of 1024 weights are summed in f32, weight `i` in lane `i mod 16`; lanes and stretches in
+/// f64, as the normaliser of log-probabilities is.
+fn sum(weights: &[f32]) -> f64 {
+    let mut total = 0.0;
+    for stretch in weights.chunks(1024) {
+        let (chunks, rest) = stretch.as_chunks::<16>();
+        let mut lanes = [0.0_f32; 16];
+        for chunk in chunks.iter().map(|chunk| &chunk[..]).chain([rest]) {
+            for (lane, weight) in lanes.iter_mut().zip(chunk) {
+                *lane += weight;
+            }
+        }
+        total += lanes.iter().copied().map(f64::from).sum::<f64>();
+    }
+    total
 }
 
 #[cfg(test)]

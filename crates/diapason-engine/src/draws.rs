@@ -3,9 +3,8 @@
 use crate::check::asked_tokens;
 use crate::choose::Chooser;
 use crate::constrain::Course;
-use crate::softmax::LogSoftmax;
 use diapason_flow::{Sample, Sampling, Stop, Stream, Streams};
-use diapason_model::NodeId;
+use diapason_model::{LogSoftmax, NodeId};
 
 /// A draw that is running.
 #[derive(Debug)]

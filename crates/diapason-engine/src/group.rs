@@ -9,10 +9,10 @@ use crate::check::longest_draw;
 use crate::choose::Chooser;
 use crate::constrain::Course;
 use crate::draws::Draws;
-use crate::softmax::{LogSoftmax, rank};
+use crate::rank::rank;
 use crate::trie::{Trie, Wave, waves};
 use diapason_flow::{Answer, Ask, OptionScore, Request, TokenScore};
-use diapason_model::{Arch, NodeId};
+use diapason_model::{Arch, LogSoftmax, NodeId};
 use std::collections::VecDeque;
 
 /// Which request of which call.

@@ -11,7 +11,7 @@
 //! * `schedule`: which tokens run in the next batch, and how much of the cache they may use.
 //! * `prefixes`: beginnings that prompts share, read once and kept for later ones.
 //! * `group`: requests with the same prompt, read once; `draws`, `trie`: what runs below it.
-//! * `softmax`, `choose`: logits → log-probabilities and drawn tokens.
+//! * `rank`, `choose`: logits → the likeliest and the drawn tokens.
 //!
 //! Everything is computed in an order that depends on the request alone, so an answer has the same
 //! bits alone, beside any neighbours, and on any number of threads.
@@ -23,8 +23,8 @@ mod draws;
 mod engine;
 mod group;
 mod prefixes;
+mod rank;
 mod schedule;
-mod softmax;
 mod trie;
 
 pub use engine::{Adapted, Engine, EngineSettings};

@@ -4,9 +4,8 @@
 //! be read by the model, and the logits there score all its children. Nodes in a row without a
 //! fork form a [`Segment`], which is one node of the cache.
 
-use crate::softmax::LogSoftmax;
 use diapason_flow::OptionScore;
-use diapason_model::NodeId;
+use diapason_model::{LogSoftmax, NodeId};
 
 #[derive(Debug)]
 struct Node {

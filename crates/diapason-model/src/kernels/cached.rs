@@ -64,6 +64,16 @@ struct Sight<'a> {
     begins: bool,
 }
 
+/// A copy of known lengths, which is no call: rows are short, and a batch gathers very many.
+fn copy_row(target: &mut [f32], source: &[f32]) {
+    let ((parts, rest), (sources, source_rest)) =
+        (target.as_chunks_mut::<16>(), source.as_chunks::<16>());
+    for (part, source) in parts.iter_mut().zip(sources) {
+        *part = *source;
+    }
+    rest.copy_from_slice(source_rest);
+}
+
 struct CachedTile<'a> {
     level: Level,
     heads: Heads,
@@ -121,7 +131,7 @@ impl CachedTile<'_> {
         }
         for (target, slot) in gathered.chunks_exact_mut(width).zip(slots) {
             let start = *slot as usize * row + column;
-            target.copy_from_slice(&cache[start..start + width]);
+            copy_row(target, &cache[start..start + width]);
         }
         View::new(gathered, (slots.len(), width), (width, 1))
     }

@@ -5,10 +5,9 @@
 
 use super::super::pack::{LANES, View, transpose_16};
 use std::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_castsi512_ps,
-    _mm512_castsi512_si256, _mm512_cvtne2ps_pbh, _mm512_inserti64x4, _mm512_loadu_si512,
-    _mm512_maskz_loadu_epi16, _mm512_maskz_loadu_ps, _mm512_permutexvar_epi16, _mm512_setzero_ps,
-    _mm512_storeu_ps,
+    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_castsi512_ps, _mm512_castsi512_si256,
+    _mm512_cvtne2ps_pbh, _mm512_inserti64x4, _mm512_loadu_si512, _mm512_maskz_loadu_epi16,
+    _mm512_maskz_loadu_ps, _mm512_permutexvar_epi16, _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
 /// Numbers that become words.
@@ -82,11 +81,7 @@ pub(in super::super) unsafe fn pack<T: Source>(
 ///
 /// SAFETY: see [`pack`].
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn copy<T: Source>(
-    view: View<'_, T>,
-    target: *mut f32,
-    (per, stride): (usize, usize),
-) {
+unsafe fn copy<T: Source>(view: View<'_, T>, target: *mut f32, (per, stride): (usize, usize)) {
     /// Lines between what is read and what is fetched: lines may lie pages apart.
     const AHEAD: usize = 8;
     /// Where the halves of a word stand among 16 earlier and 16 later ones.

@@ -1,9 +1,11 @@
-//! Log-probabilities from logits `[V]`, in an order of additions that never changes.
+//! What is asked of a row of logits `[V]` before a token is scored or drawn, in an order of additions
+//! that never changes.
 //!
-//! The exponential is our own: plain f32 arithmetic that the compiler turns into vectors, with the
-//! same bits on every machine, where a libm differs between systems.
+//! The exponential is more exact than that of attention, and 0 where nothing is left: in a softmax
+//! over a vocabulary many small terms add up.
 
-use std::cmp::Ordering;
+use super::reduce::max;
+use super::{Level, vectorised};
 
 /// Independent sums, so that the loop has no chain of dependent additions.
 const LANES: usize = 16;
@@ -13,8 +15,8 @@ const BLOCK: usize = 1024;
 const LOWEST: f32 = -87.0;
 
 /// The normaliser of one row of logits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LogSoftmax {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LogSoftmax {
     max: f32,
     /// `ln Σ exp(logit - max)`
     log_sum: f64,
@@ -22,55 +24,73 @@ pub(crate) struct LogSoftmax {
 
 impl LogSoftmax {
     /// Of a row; `None` if some logit is not a number, or infinite.
-    pub(crate) fn of(logits: &[f32]) -> Option<Self> {
-        let max = largest(logits);
-        let log_sum = sum(logits, |logit| exp(logit - max)).ln();
+    pub fn of(logits: &[f32]) -> Option<Self> {
+        Self::at(Level::detect(), logits)
+    }
+
+    fn at(level: Level, logits: &[f32]) -> Option<Self> {
+        let max = largest(level, logits);
+        let log_sum = sum_of_exp(level, logits, max).ln();
         log_sum.is_finite().then_some(LogSoftmax { max, log_sum })
     }
 
     /// `ln p` of a token with this logit, at most 0.
-    pub(crate) fn logprob(&self, logit: f32) -> f32 {
+    pub fn logprob(&self, logit: f32) -> f32 {
         ((f64::from(logit - self.max) - self.log_sum) as f32).min(0.0)
     }
 }
 
-/// The largest of some numbers, minus infinity without any.
-pub(crate) fn largest(values: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane = larger(*lane, *value);
-        }
-    }
-    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, larger)
+/// The largest of some logits, minus infinity without any. What is not a number is passed over.
+pub fn largest_logit(logits: &[f32]) -> f32 {
+    largest(Level::detect(), logits)
 }
 
-/// `Σ term(value)`: within a block in f32, value `i` in lane `i mod 16`; lanes and blocks in f64.
-///
-/// Short f32 sums keep the loop in vectors and the error near that of a single term.
-pub(crate) fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f64 {
-    let mut total = 0.0;
-    for block in values.chunks(BLOCK) {
-        let (chunks, rest) = block.as_chunks::<LANES>();
-        let mut lanes = [0.0_f32; LANES];
-        for chunk in chunks {
-            for (lane, value) in lanes.iter_mut().zip(chunk) {
-                *lane += term(*value);
-            }
-        }
-        for (lane, value) in lanes.iter_mut().zip(rest) {
-            *lane += term(*value);
-        }
-        total += lanes.iter().copied().map(f64::from).sum::<f64>();
+/// `weights = exp((logit - largest) / temperature)`, so that the largest is 1. Both have one length.
+pub fn weigh_logits(logits: &[f32], temperature: f32, weights: &mut [f32]) {
+    weigh(Level::detect(), logits, temperature, weights);
+}
+
+vectorised! {
+    fn largest(values: &[f32]) -> f32 {
+        max(values)
     }
-    total
+}
+
+vectorised! {
+    /// `Σ exp(value - max)`: within a block in f32, value `i` in lane `i mod 16`; lanes and blocks in
+    /// f64. Short f32 sums keep the loop in vectors and the error near that of a single term.
+    fn sum_of_exp(values: &[f32], max: f32) -> f64 {
+        let mut total = 0.0;
+        for block in values.chunks(BLOCK) {
+            let (chunks, rest) = block.as_chunks::<LANES>();
+            let mut lanes = [0.0_f32; LANES];
+            for chunk in chunks {
+                for (lane, value) in lanes.iter_mut().zip(chunk) {
+                    *lane += exp(*value - max);
+                }
+            }
+            for (lane, value) in lanes.iter_mut().zip(rest) {
+                *lane += exp(*value - max);
+            }
+            total += lanes.iter().copied().map(f64::from).sum::<f64>();
+        }
+        total
+    }
+}
+
+vectorised! {
+    fn weigh(logits: &[f32], temperature: f32, weights: &mut [f32]) -> () {
+        let max = max(logits);
+        for (weight, logit) in weights.iter_mut().zip(logits) {
+            *weight = exp((logit - max) / temperature);
+        }
+    }
 }
 
 /// `e^x` for x ≤ 0, within 2 units in the last place; not-a-number stays what it is.
-#[inline]
-pub(crate) fn exp(x: f32) -> f32 {
+#[expect(clippy::inline_always, reason = "it must take on its callers' target features")]
+#[inline(always)]
+fn exp(x: f32) -> f32 {
     // 1.5 · 2^23: adding it rounds to a whole number, which then stands in the low bits.
     const ROUND: f32 = 12_582_912.0;
     const LN2_HIGH: f32 = 0.693_359_4;
@@ -87,20 +107,6 @@ pub(crate) fn exp(x: f32) -> f32 {
     let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127);
     let power = f32::from_bits(exponent << 23);
     if x < LOWEST { 0.0 } else { series * power }
-}
-
-/// The order of tokens from likeliest to least likely; ties go to the lower id.
-pub(crate) fn likelier(logits: &[f32], a: u32, b: u32) -> Ordering {
-    logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b))
-}
-
-/// Brings the `count` likeliest of `ids` to its front, in order, without sorting the others.
-pub(crate) fn rank(logits: &[f32], ids: &mut [u32], count: usize) {
-    let count = count.min(ids.len());
-    if 0 < count && count < ids.len() {
-        ids.select_nth_unstable_by(count - 1, |a, b| likelier(logits, *a, *b));
-    }
-    ids[..count].sort_unstable_by(|a, b| likelier(logits, *a, *b));
 }
 
 #[cfg(test)]
@@ -128,6 +134,9 @@ mod tests {
             let max = logits.iter().copied().fold(f64::MIN, |a, b| a.max(f64::from(b)));
             let exact: f64 = logits.iter().map(|logit| (f64::from(*logit) - max).exp()).sum();
             let softmax = LogSoftmax::of(&logits).unwrap();
+            for level in [Level::Baseline, Level::detect()] {
+                assert_eq!(LogSoftmax::at(level, &logits), Some(softmax));
+            }
             for logit in &logits {
                 let expected = f64::from(*logit) - max - exact.ln();
                 assert!((f64::from(softmax.logprob(*logit)) - expected).abs() < 2e-6);
@@ -149,14 +158,16 @@ mod tests {
     }
 
     #[test]
-    fn ranking_equals_sorting() {
-        let logits: Vec<f32> = (0..97).map(|i| (i * 31 % 17) as f32).collect();
-        let mut sorted: Vec<u32> = (0..97).collect();
-        sorted.sort_by(|a, b| likelier(&logits, *a, *b));
-        for count in [0, 1, 5, 96, 97, 200] {
-            let mut ids: Vec<u32> = (0..97).collect();
-            rank(&logits, &mut ids, count);
-            assert_eq!(ids[..count.min(97)], sorted[..count.min(97)]);
+    fn weights_have_the_same_bits_at_every_level() {
+        let logits: Vec<f32> = (0..333).map(|i| ((i * 7919 % 101) as f32) * 0.9).collect();
+        let [mut plain, mut fast] = [[0.0_f32; 333]; 2];
+        weigh(Level::Baseline, &logits, 0.7, &mut plain);
+        weigh_logits(&logits, 0.7, &mut fast);
+        assert_eq!(plain, fast);
+        let (max, exact) = (90.0, |logit: f32| (f64::from(logit - 90.0) / 0.7).exp());
+        assert_eq!(largest_logit(&logits), max);
+        for (weight, logit) in plain.iter().zip(&logits) {
+            assert!((f64::from(*weight) - exact(*logit)).abs() < 1e-6);
         }
     }
 }
