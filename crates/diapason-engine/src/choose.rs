@@ -83,7 +83,7 @@ impl Chooser {
 
     /// Inverts the distribution function over all tokens in the order of their ids.
     fn among_all(&self, uniform: f64) -> u32 {
-        let blocks: Vec<f64> = self.weights.chunks(BLOCK).map(|block| sum(block)).collect();
+        let blocks: Vec<f64> = self.weights.chunks(BLOCK).map(sum).collect();
         let mut left = uniform * blocks.iter().sum::<f64>();
         let mut chosen = 0;
         for (number, block) in self.weights.chunks(BLOCK).enumerate() {

@@ -8,7 +8,7 @@ use diapason_flow::Pack;
 use std::ops::Range;
 
 /// Elements of the logits that are held at once.
-const LOGITS: usize = 1 << 24;
+const LOGITS: usize = 1 << 25;
 
 /// What becomes of the activations of a layer until the backward pass needs them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -32,7 +32,7 @@ mod tensorboard;
 pub use error::{Quantity, TrainError};
 pub use event::{Control, Event, HeldOutReport, Outcome, StepReport, TaskLoss};
 pub use memory::MemoryPlan;
-pub use pack::pack_in_order;
+pub use pack::{pack_in_order, pieces};
 pub use plan::{Plan, TaskPlan};
 pub use run::train;
 pub use schedule::Schedule;

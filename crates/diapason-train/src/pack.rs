@@ -50,6 +50,15 @@ pub(crate) fn cut(tokens: &Tokens, limit: usize) -> Cut {
 /// Sequences cut to `limit` tokens and laid end to end, in order, into packs of at most `limit`
 /// tokens, every target with weight one. What has nothing to learn is left out.
 pub fn pack_in_order(sequences: &[Tokens], limit: usize) -> Vec<Pack> {
+    let pieces = pieces(sequences, limit);
+    let runs = runs(pieces.iter().map(|piece| piece.len()), limit);
+    let lay_run = |run: Range<usize>| lay(pieces[run].iter().map(AsRef::as_ref), |_| 1.0);
+    runs.into_iter().map(lay_run).collect()
+}
+
+/// Sequences of at most `limit` tokens, in order, longer ones cut at turn borders. What has nothing to
+/// learn is left out.
+pub fn pieces(sequences: &[Tokens], limit: usize) -> Vec<Cow<'_, Tokens>> {
     let mut pieces: Vec<Cow<'_, Tokens>> = Vec::with_capacity(sequences.len());
     for tokens in sequences.iter().filter(|tokens| tokens.learned() > 0) {
         if tokens.len() <= limit {
@@ -58,9 +67,7 @@ pub fn pack_in_order(sequences: &[Tokens], limit: usize) -> Vec<Pack> {
             pieces.extend(cut(tokens, limit).pieces.into_iter().map(Cow::Owned));
         }
     }
-    let runs = runs(pieces.iter().map(|piece| piece.len()), limit);
-    let lay_run = |run: Range<usize>| lay(pieces[run].iter().map(AsRef::as_ref), |_| 1.0);
-    runs.into_iter().map(lay_run).collect()
+    pieces
 }
 
 struct Cutter<'a> {

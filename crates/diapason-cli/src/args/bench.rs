@@ -42,6 +42,12 @@ pub(crate) struct BenchTrainArgs {
     /// Keep the optimiser's state in bytes
     #[arg(long = "8-bit")]
     pub bytes: bool,
+    /// Tasks whose episodes make the step, mixed. May be given again
+    #[arg(long = "task", value_name = "TASK", default_values = ["world_urn", "world_labels", "world_members"])]
+    pub tasks: Vec<String>,
+    /// The folder of raw data files
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
     /// Write the sequences of the step, so that another program can be timed on the same
     #[arg(long, value_name = "FILE")]
     pub write_sequences: Option<PathBuf>,

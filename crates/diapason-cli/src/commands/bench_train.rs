@@ -4,20 +4,18 @@ use super::Session;
 use super::bench::{episodes, median, peak_memory_mib, write_rows};
 use super::bench_shape::{Shape, forward_flops, shape};
 use crate::args::BenchTrainArgs;
-use diapason_flow::{LossPolicy, Pack, Tokens};
+use diapason_flow::{Episode, LossPolicy, Pack, Tokens};
 use diapason_model::{
     Activations, AdamW, AdamWSettings, Arch, Learning, MomentPrecision, TrainingRoom, Workspace,
     global_norm, product_gflops,
 };
+use diapason_train::pieces;
 use serde_json::{Value, json};
 use std::time::Instant;
 
-/// Tasks that need no file, whose episodes are as long and as short as those of other tasks.
-const TASKS: [&str; 3] = ["world_urn", "world_labels", "world_members"];
-
 pub(super) fn train(session: &Session<'_>, args: &BenchTrainArgs) -> anyhow::Result<Value> {
     let shape = shape(&args.bench.shape)?;
-    let sequences = sequences(&shape)?;
+    let sequences = sequences(&shape, args)?;
     if let Some(path) = &args.write_sequences {
         let row = |tokens: &Tokens| json!({"ids": tokens.ids(), "learn": tokens.learn()});
         write_rows(path, sequences.iter().map(row))?;
@@ -76,21 +74,23 @@ pub(super) fn train(session: &Session<'_>, args: &BenchTrainArgs) -> anyhow::Res
     }))
 }
 
-/// Episodes of the suite, rendered and cut into tokens, until a step is full.
-fn sequences(shape: &Shape) -> anyhow::Result<Vec<Tokens>> {
-    let (episodes, tokenizer) = episodes(&TASKS, None, 400)?;
-    let mut sequences = Vec::new();
-    let mut left = shape.step_tokens;
-    for episode in &episodes {
-        let marked = tokenizer.template().render(episode, LossPolicy::EveryOutput);
-        let tokens = tokenizer.encode(&marked)?;
-        if tokens.learned() == 0 || tokens.len() > shape.sequence_tokens {
-            continue;
+/// Episodes of tasks, rendered and cut into tokens as training cuts them, until a step is full.
+fn sequences(shape: &Shape, args: &BenchTrainArgs) -> anyhow::Result<Vec<Tokens>> {
+    let tasks: Vec<&str> = args.tasks.iter().map(String::as_str).collect();
+    let (episodes, tokenizer) = episodes(&tasks, args.data.as_deref(), 400)?;
+    let tokens = |episode: &Episode| {
+        tokenizer.encode(&tokenizer.template().render(episode, LossPolicy::EveryOutput))
+    };
+    let whole = episodes.iter().map(tokens).collect::<Result<Vec<_>, _>>()?;
+    let (mut sequences, mut left) = (Vec::new(), shape.step_tokens);
+    for piece in pieces(&whole, shape.sequence_tokens) {
+        if let Some(rest) = left.checked_sub(piece.len()) {
+            left = rest;
+            sequences.push(piece.into_owned());
         }
-        let Some(rest) = left.checked_sub(tokens.len()) else { break };
-        left = rest;
-        sequences.push(tokens);
     }
+    let most = shape.sequence_tokens;
+    anyhow::ensure!(!sequences.is_empty(), "no turn of {tasks:?} fits {most} tokens");
     Ok(sequences)
 }
 

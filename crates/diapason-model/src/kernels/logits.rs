@@ -88,7 +88,6 @@ vectorised! {
 }
 
 /// `e^x` for x ≤ 0, within 2 units in the last place; not-a-number stays what it is.
-#[expect(clippy::inline_always, reason = "it must take on its callers' target features")]
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     // 1.5 · 2^23: adding it rounds to a whole number, which then stands in the low bits.

@@ -134,9 +134,10 @@ pub(super) fn pack_panels<T: Number>(
     if way.operands == (Operands::Bf16 { dots: true })
         && view.row_stride.min(view.column_stride) == 1
     {
-        // SAFETY: the way has the instructions, and the target room by the assertion.
         return match T::either(view) {
+            // SAFETY: the way has the instructions, and the target room by the assertion.
             Numbers::F32(view) => unsafe { pairs::avx512::pack(view, target, (per, stride)) },
+            // SAFETY: as above.
             Numbers::Bf16(view) => unsafe { pairs::avx512::pack(view, target, (per, stride)) },
         };
     }
