@@ -62,6 +62,7 @@ fn cpu_features() -> Vec<&'static str> {
             ("avx2", std::arch::is_x86_feature_detected!("avx2")),
             ("fma", std::arch::is_x86_feature_detected!("fma")),
             ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
+            ("avx512bw", std::arch::is_x86_feature_detected!("avx512bw")),
             ("avx512bf16", std::arch::is_x86_feature_detected!("avx512bf16")),
         ];
         found.extend(known.iter().filter(|(_, present)| *present).map(|(name, _)| *name));
