@@ -59,17 +59,18 @@ pub(super) fn train(session: &Session<'_>, args: &BenchTrainArgs) -> anyhow::Res
             seconds.push(started.elapsed().as_secs_f64());
         }
     }
-    let median = median(&mut seconds);
+    // Without repetitions only the sequences and the plan of memory are asked for.
+    let median = (!seconds.is_empty()).then(|| median(&mut seconds));
     let arch = &shape.arch;
     let limit = product_gflops(device, (pack.len(), 2 * arch.mlp_width, arch.width));
-    let rate = needed_flops(arch, &pack) / median / 1e9;
+    let rate = median.map(|seconds| needed_flops(arch, &pack) / seconds / 1e9);
     Ok(json!({
         "shape": args.bench.shape, "weights": args.bench.weights, "threads": device.threads(),
         "sequences": sequences.len(),
         "tokens_per_step": pack.len(), "learned_tokens": pack.learned(),
-        "seconds_per_step": median, "tokens_per_second": pack.len() as f64 / median,
+        "seconds_per_step": median, "tokens_per_second": median.map(|seconds| pack.len() as f64 / seconds),
         "gflops_needed_per_second": rate, "gflops_of_products": limit,
-        "share_of_limit": rate / limit, "peak_memory_mib": peak_memory_mib(),
+        "share_of_limit": rate.map(|rate| rate / limit), "peak_memory_mib": peak_memory_mib(),
         "workspace_mib": workspace_bytes >> 20, "losses": losses,
     }))
 }
