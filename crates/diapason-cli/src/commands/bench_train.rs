@@ -91,7 +91,11 @@ fn sequences(shape: &Shape, args: &BenchTrainArgs) -> anyhow::Result<Vec<Tokens>
         }
     }
     let most = shape.sequence_tokens;
-    anyhow::ensure!(!sequences.is_empty(), "no turn of {tasks:?} fits {most} tokens");
+    anyhow::ensure!(
+        !sequences.is_empty(),
+        "`{}` has no output to learn that fits {most} tokens\n\nhint: name a task of `steer/`",
+        tasks.join("`, `")
+    );
     Ok(sequences)
 }
 
