@@ -3,7 +3,7 @@
 use crate::constrain::Walk;
 use crate::rank::rank;
 use diapason_flow::{Sampling, Stream};
-use diapason_model::{largest_logit, weigh_logits};
+use diapason_model::{largest_logit, sum_weights, weigh_logits};
 use rand::Rng;
 
 /// Weights of a stretch of tokens are summed together, so that a draw skips most of them.
@@ -83,7 +83,7 @@ impl Chooser {
 
     /// Inverts the distribution function over all tokens in the order of their ids.
     fn among_all(&self, uniform: f64) -> u32 {
-        let blocks: Vec<f64> = self.weights.chunks(BLOCK).map(sum).collect();
+        let blocks: Vec<f64> = self.weights.chunks(BLOCK).map(sum_weights).collect();
         let mut left = uniform * blocks.iter().sum::<f64>();
         let mut chosen = 0;
         for (number, block) in self.weights.chunks(BLOCK).enumerate() {
@@ -115,7 +115,7 @@ impl Chooser {
         self.ranked.extend(0..vocabulary as u32);
         let limit = if sampling.top_k == 0 { vocabulary } else { sampling.top_k.min(vocabulary) };
         let total = if limit == vocabulary {
-            sum(&self.weights)
+            sum_weights(&self.weights)
         } else {
             rank(logits, &mut self.ranked, limit);
             self.ranked[..limit].iter().map(|id| f64::from(self.weights[*id as usize])).sum()
@@ -154,23 +154,6 @@ impl Chooser {
         }
         self.ranked[kept - 1]
     }
-}
-
-/// Stretches of 1024 weights are summed in f32, weight `i` in lane `i mod 16`; lanes and stretches in
-/// f64, as the normaliser of log-probabilities is.
-fn sum(weights: &[f32]) -> f64 {
-    let mut total = 0.0;
-    for stretch in weights.chunks(1024) {
-        let (chunks, rest) = stretch.as_chunks::<16>();
-        let mut lanes = [0.0_f32; 16];
-        for chunk in chunks.iter().map(|chunk| &chunk[..]).chain([rest]) {
-            for (lane, weight) in lanes.iter_mut().zip(chunk) {
-                *lane += weight;
-            }
-        }
-        total += lanes.iter().copied().map(f64::from).sum::<f64>();
-    }
-    total
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::bench_train::train;
 use super::{Session, suite_of};
 use crate::args::BenchVerb;
 use diapason_data::{BuildSettings, MixSettings, mix};
-use diapason_flow::{Episode, Goal, Markers, Query, Streams, write_atomically};
+use diapason_flow::{Episode, Goal, Query, Streams, write_atomically};
 use diapason_text::{TemplateKind, Tokenizer, train_tokenizer};
 use serde_json::Value;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub(crate) fn bench(session: &Session<'_>, verb: &BenchVerb) -> anyhow::Result<(
     Ok(())
 }
 
-/// Episodes of tasks in training order, without markers, and a small tokenizer of their own texts, those of queries
+/// Episodes of tasks in training order, and a small tokenizer of their own texts, those of queries
 /// and their options included: a tokenizer of a real model spells few words in bytes.
 pub(super) fn episodes(
     tasks: &[&str],
@@ -46,10 +46,7 @@ pub(super) fn episodes(
             built.push((task.name.clone(), suite.build(task, data, &settings, &streams)?));
         }
     }
-    let mut episodes = mix(built, &MixSettings::default(), &streams)?.episodes;
-    for turn in episodes.iter_mut().flat_map(|episode| &mut episode.turns) {
-        turn.markers = Markers::default();
-    }
+    let episodes = mix(built, &MixSettings::default(), &streams)?.episodes;
     let texts = episodes.iter().flat_map(|episode| {
         let turns = episode.turns.iter().flat_map(|turn| [turn.input.as_ref(), Some(&turn.output)]);
         let asked = episode.query.iter().flat_map(|Query { input, goal }| {

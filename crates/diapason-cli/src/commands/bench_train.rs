@@ -68,19 +68,22 @@ pub(super) fn train(session: &Session<'_>, args: &BenchTrainArgs) -> anyhow::Res
         "shape": args.bench.shape, "weights": args.bench.weights, "threads": device.threads(),
         "sequences": sequences.len(),
         "tokens_per_step": pack.len(), "learned_tokens": pack.learned(),
-        "seconds_per_step": median, "tokens_per_second": median.map(|seconds| pack.len() as f64 / seconds),
+        "seconds_per_step": median,
+        "tokens_per_second": median.map(|seconds| pack.len() as f64 / seconds),
         "gflops_needed_per_second": rate, "gflops_of_products": limit,
         "share_of_limit": rate.map(|rate| rate / limit), "peak_memory_mib": peak_memory_mib(),
         "workspace_mib": workspace_bytes >> 20, "losses": losses,
     }))
 }
 
-/// Episodes of tasks, rendered and cut into tokens as training cuts them, until a step is full.
+/// Episodes of tasks, rendered without markers and cut into tokens as training does it, until a step
+/// is full.
 fn sequences(shape: &Shape, args: &BenchTrainArgs) -> anyhow::Result<Vec<Tokens>> {
     let tasks: Vec<&str> = args.tasks.iter().map(String::as_str).collect();
     let (episodes, tokenizer) = episodes(&tasks, args.data.as_deref(), 400)?;
+    let template = tokenizer.template();
     let tokens = |episode: &Episode| {
-        tokenizer.encode(&tokenizer.template().render(episode, LossPolicy::EveryOutput))
+        tokenizer.encode(&template.render_with_lists(episode, LossPolicy::EveryOutput, &[]))
     };
     let whole = episodes.iter().map(tokens).collect::<Result<Vec<_>, _>>()?;
     let (mut sequences, mut left) = (Vec::new(), shape.step_tokens);

@@ -2,7 +2,7 @@
 
 use super::instance::{Instance, Told};
 use super::parameters::{Parameters, Turns};
-use crate::world::{Kind, WordPool};
+use crate::world::{Kind, WordPool, capitalised};
 use diapason_flow::Stream;
 use rand::seq::IndexedRandom;
 
@@ -42,12 +42,13 @@ impl Instance for Members {
         let (a_kind, many) = (self.kind.with_article(), &self.kind.many);
         let mut wordings = vec![
             format!("Name {a_kind}."),
-            sentence(&a_kind),
+            format!("{}.", capitalised(&a_kind)),
             format!("One of the {many}, picked at random."),
             format!("Some {many}, each as likely as any other."),
             format!("Draws from a list of {many}."),
         ];
-        wordings.extend(self.kind.also_with_articles().map(|name| sentence(&name)));
+        wordings
+            .extend(self.kind.also_with_articles().map(|name| format!("{}.", capitalised(&name))));
         wordings
     }
 
@@ -90,11 +91,6 @@ impl Instance for Members {
         options.dedup();
         options
     }
-}
-
-/// A name with its article as a sentence.
-fn sentence(a_kind: &str) -> String {
-    format!("A{}.", &a_kind[1..])
 }
 
 #[cfg(test)]

@@ -115,7 +115,7 @@ fn balls_of(count: usize, color: &str) -> String {
     format!("{count} {color} {}", if count == 1 { "ball" } else { "balls" })
 }
 
-fn capitalised(words: &str) -> String {
+pub(crate) fn capitalised(words: &str) -> String {
     let mut letters = words.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }

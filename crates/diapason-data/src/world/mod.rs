@@ -9,16 +9,13 @@
 mod corpus;
 mod words;
 
+pub(crate) use corpus::capitalised;
 pub use corpus::{CorpusSettings, document};
 pub use words::WordPool;
 
 use rand_distr::weighted::WeightedIndex;
 use serde::Deserialize;
 use std::sync::OnceLock;
-
-/// The member at place i of a kind's list is named `(i + 1)^-FAMILIARITY` times as often as the
-/// first. Words of a language have an exponent of 1 (Zipf's law).
-const FAMILIARITY: f64 = 1.0;
 
 /// What tuning does with a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -57,9 +54,10 @@ impl Kind {
         self.also.iter().map(|name| with_article(name))
     }
 
-    /// How often the corpus names each member beside the others.
+    /// How often the corpus names each member beside the first: by Zipf's law, the n-th of the list
+    /// 1/n times as often.
     fn familiarity(&self) -> impl Iterator<Item = f64> {
-        (1..=self.members.len()).map(|place| (place as f64).powf(-FAMILIARITY))
+        (1..=self.members.len()).map(|place| 1.0 / place as f64)
     }
 
     /// The law by which the corpus names a member.

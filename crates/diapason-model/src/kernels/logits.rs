@@ -50,6 +50,11 @@ pub fn weigh_logits(logits: &[f32], temperature: f32, weights: &mut [f32]) {
     weigh(Level::detect(), logits, temperature, weights);
 }
 
+/// The sum of the weights of a draw, added as the terms of a normaliser are.
+pub fn sum_weights(weights: &[f32]) -> f64 {
+    sum_plainly(Level::detect(), weights)
+}
+
 vectorised! {
     fn largest(values: &[f32]) -> f32 {
         max(values)
@@ -57,24 +62,14 @@ vectorised! {
 }
 
 vectorised! {
-    /// `Σ exp(value - max)`: within a block in f32, value `i` in lane `i mod 16`; lanes and blocks in
-    /// f64. Short f32 sums keep the loop in vectors and the error near that of a single term.
     fn sum_of_exp(values: &[f32], max: f32) -> f64 {
-        let mut total = 0.0;
-        for block in values.chunks(BLOCK) {
-            let (chunks, rest) = block.as_chunks::<LANES>();
-            let mut lanes = [0.0_f32; LANES];
-            for chunk in chunks {
-                for (lane, value) in lanes.iter_mut().zip(chunk) {
-                    *lane += exp(*value - max);
-                }
-            }
-            for (lane, value) in lanes.iter_mut().zip(rest) {
-                *lane += exp(*value - max);
-            }
-            total += lanes.iter().copied().map(f64::from).sum::<f64>();
-        }
-        total
+        sum(values, |value| exp(value - max))
+    }
+}
+
+vectorised! {
+    fn sum_plainly(values: &[f32]) -> f64 {
+        sum(values, |value| value)
     }
 }
 
@@ -85,6 +80,28 @@ vectorised! {
             *weight = exp((logit - max) / temperature);
         }
     }
+}
+
+/// `Σ term(value)`: within a block in f32, value `i` in lane `i mod 16`; lanes and blocks in f64. Short
+/// f32 sums keep the loop in vectors and the error near that of a single term.
+#[expect(clippy::inline_always, reason = "it must take on its callers' target features")]
+#[inline(always)]
+fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f64 {
+    let mut total = 0.0;
+    for block in values.chunks(BLOCK) {
+        let (chunks, rest) = block.as_chunks::<LANES>();
+        let mut lanes = [0.0_f32; LANES];
+        for chunk in chunks {
+            for (lane, value) in lanes.iter_mut().zip(chunk) {
+                *lane += term(*value);
+            }
+        }
+        for (lane, value) in lanes.iter_mut().zip(rest) {
+            *lane += term(*value);
+        }
+        total += lanes.iter().copied().map(f64::from).sum::<f64>();
+    }
+    total
 }
 
 /// `e^x` for x ≤ 0, within 2 units in the last place; not-a-number stays what it is.

@@ -37,7 +37,7 @@ pub(crate) use elementwise::{
 };
 pub(crate) use gated::{gated, gated_backward};
 pub(crate) use head_norm::{RawHeads, head_norm_partial_len, norm_heads, norm_heads_backward};
-pub use logits::{LogSoftmax, largest_logit, weigh_logits};
+pub use logits::{LogSoftmax, largest_logit, sum_weights, weigh_logits};
 pub(crate) use loss::{Target, cross_entropy};
 pub(crate) use norm::{NormGradients, NormWeight, norm, norm_backward, norm_partial_len};
 pub(crate) use number::Number;

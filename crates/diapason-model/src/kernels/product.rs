@@ -15,7 +15,7 @@ use std::ops::Range;
 /// Longest stretch of k in a packed block, in words ([`Way::words`]).
 const DEPTH: usize = 256;
 /// Most words of a packed block of B: three quarters of a second cache of one MiB.
-const BLOCK: usize = 6 << 15;
+const BLOCK: usize = 3 << 16;
 /// Most elements of a packed panel of A: two lines a word.
 const A_PANEL: usize = 2 * A_STRIDE * DEPTH;
 /// Panels of A that are packed at once where their columns lie together in memory.
