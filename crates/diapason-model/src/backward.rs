@@ -6,17 +6,18 @@
 use crate::forward::{chunks, matrix};
 use crate::kernels::{
     Attended, Heads, NormGradients, add_row_sums, add_rows_to_table, attend_backward,
-    cross_entropy, gated_backward, norm, norm_backward, norm_heads_backward, scale,
+    cross_entropy, gated_backward, norm, norm_backward, norm_heads_backward, scale, widen_rows,
 };
 use crate::learning::{Gradients, Place};
 use crate::lora::{Linear, Site, gate_columns, head_columns};
-use crate::workspace::{Backward, Branch, Forward, Head, Input, LayerBuffers, Saved};
+use crate::workspace::{Backward, Branch, Forward, Head, Input, LayerBuffers, Rows, Saved};
 use crate::{Device, Model};
 use std::ops::Range;
 
 impl Model {
     /// Losses of all targets into `head.nats`, gradients of the head into `gradients`, and the
-    /// gradient of the residual stream after the last layer into `backward.residual`.
+    /// gradient of the residual stream after the last layer, of the rows that are read, into
+    /// `backward.residual`.
     pub(crate) fn head_backward(
         &self,
         device: &Device,
@@ -47,7 +48,7 @@ impl Model {
             self.adapt_weights_backward(device, site, both, gradients, lora);
         }
         if gradients.passes(Place::head(layers)) {
-            self.final_norm_backward(device, (input.ids.len(), head), backward, gradients);
+            self.final_norm_backward(device, (input.read.len(), head), backward, gradients);
         }
     }
 
@@ -55,7 +56,7 @@ impl Model {
     fn final_norm_backward(
         &self,
         device: &Device,
-        (n, head): (usize, &Head),
+        (read, head): (usize, &Head),
         backward: &mut Backward,
         gradients: &mut Gradients<'_>,
     ) {
@@ -73,7 +74,7 @@ impl Model {
         let d_normed = &backward.normed[..count * d];
         let weight = self.norm_weight(&norm_range);
         norm_backward(device, into, d_normed, gathered, inverse, &weight);
-        let d_residual = &mut backward.residual[..n * d];
+        let d_residual = &mut backward.residual[..read * d];
         d_residual.fill(0.0);
         for (row, values) in rows.iter().zip(backward.gathered.chunks_exact(d)) {
             let start = *row as usize * d;
@@ -92,18 +93,21 @@ impl Model {
     ) {
         let (n, d) = (input.ids.len(), self.arch.width);
         for layer in (0..self.arch.layers).rev() {
+            let rows = input.rows(layer + 1 == self.arch.layers);
             if gradients.reaches(Place::mlp(layer)) {
                 if forward.forgets(layer) {
                     let attention = |layer, saved: &mut Saved| {
                         self.attend_pack(device, input, layer, saved);
                     };
-                    self.run_layer_again(device, layer, n, forward.layer(layer), attention);
+                    self.run_layer_again(device, (layer, rows), forward.layer(layer), attention);
                 }
-                self.mlp_backward(device, (layer, n), forward.layer(layer), backward, gradients);
+                let place = (layer, rows.left());
+                self.mlp_backward(device, place, forward.layer(layer), backward, gradients);
             }
             if gradients.reaches(Place::attention(layer)) {
                 let buffers = forward.layer(layer);
-                self.attention_backward(device, (layer, input), buffers, backward, gradients);
+                let place = (layer, input, rows);
+                self.attention_backward(device, place, buffers, backward, gradients);
             }
         }
         if !gradients.reaches(Place::EMBEDDING) {
@@ -198,29 +202,36 @@ impl Model {
     fn attention_backward(
         &self,
         device: &Device,
-        (layer, input): (usize, &Input),
+        (layer, input, rows): (usize, &Input, Rows<'_>),
         buffers: LayerBuffers<'_>,
         backward: &mut Backward,
         gradients: &mut Gradients<'_>,
     ) {
         let LayerBuffers { input: x, saved, normed, lora, .. } = buffers;
-        let (n, d, heads) = (input.ids.len(), self.arch.width, Heads::of(&self.arch, layer));
+        let (n, left, d) = (rows.count, rows.left(), self.arch.width);
+        let heads = Heads::of(&self.arch, layer);
         let (row, out) = (heads.row_width(), heads.out_width());
         let ranges = &self.layout.layers[layer];
         let branch = (ranges.attention_norm.as_ref(), &saved.attention_branch);
         let Backward { residual, branch: d_branch, partial, .. } = backward;
         let rooms = (&mut d_branch[..], &mut partial[..]);
-        let d_branch = self.branch_backward(device, branch, &residual[..n * d], rooms, gradients);
-        let d_branch = matrix(d_branch, n, d);
-        let attended = &saved.attended[..n * out];
-        let into_o = matrix(attended, n, out);
+        let d_branch =
+            self.branch_backward(device, branch, &residual[..left * d], rooms, gradients);
+        let d_branch = matrix(d_branch, left, d);
+        let into_o = matrix(&saved.attended, left, out);
         gradients.product(device, &ranges.o, d_branch, into_o);
         let d_attended = &mut backward.attended[..n * out];
-        self.linear_backward(device, d_attended, d_branch, &ranges.o);
-        let site = Site::Layer(layer, Linear::O);
-        self.adapt_input_backward(device, site, (d_branch, 0), d_attended, lora);
+        self.linear_backward(device, &mut d_attended[..left * out], d_branch, &ranges.o);
+        let (site, d_entering) = (Site::Layer(layer, Linear::O), &mut d_attended[..left * out]);
+        self.adapt_input_backward(device, site, (d_branch, 0), d_entering, lora);
         let both = (into_o, d_branch, 0);
         self.adapt_weights_backward(device, site, both, gradients, lora);
+        let attended = &mut saved.attended[..n * out];
+        if let Some(read) = rows.read {
+            widen_rows(device, attended, read, out);
+            widen_rows(device, d_attended, read, out);
+            widen_rows(device, &mut residual[..n * d], read, d);
+        }
         let given = Attended {
             qkv: &saved.qkv[..n * row],
             out: attended,

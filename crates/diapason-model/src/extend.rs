@@ -1,7 +1,7 @@
 //! The incremental forward pass: tokens appended to nodes of a [`Cache`].
 
-use crate::forward::chunks;
-use crate::kernels::{Heads, Reading, Visible, attend_cached};
+use crate::forward::{chunks, matrix};
+use crate::kernels::{Heads, Reading, Visible, attend_cached, scatter_rows};
 use crate::workspace::{Input, Workspace};
 use crate::{Cache, Device, Model, ModelError, NodeId};
 use std::ops::Range;
@@ -185,14 +185,16 @@ impl Model {
         if slots.is_empty() {
             return Ok(());
         }
-        device.install(|| self.run_cached(device, cache, &plan, &slots, workspace));
         let wanted: Vec<(usize, usize)> = feeds
             .iter()
             .enumerate()
             .flat_map(|(feed, tokens)| tokens.wanted().map(move |row| (feed, row)))
             .collect();
         let rows = wanted.iter().map(|(feed, row)| (plan.first_rows[*feed] + row) as u32);
-        self.each_logits(device, workspace, rows, &mut |index, logits| {
+        let mut places: Vec<u32> = rows.collect();
+        workspace.input.read_only(&mut places);
+        device.install(|| self.run_cached(device, cache, &plan, &slots, workspace));
+        self.each_logits(device, workspace, &places, &mut |index, logits| {
             let (feed, row) = wanted[index];
             each(feed, row, logits);
         });
@@ -214,15 +216,15 @@ impl Model {
             (std::mem::take(&mut cache.keys), std::mem::take(&mut cache.values));
         let nodes = plan.visible(cache);
         let input = &workspace.input;
-        self.run_layers(device, &input.ids, &mut workspace.forward, |layer, saved| {
+        self.run_layers(device, input, &mut workspace.forward, |layer, saved| {
             let heads = Heads::of(&self.arch, layer);
             let qkv = &mut saved.qkv[..count * row];
             let rope = cache.ropes.of(heads.windowed());
             rope.rotate(device, qkv, &input.positions, heads.rotated(), false);
-            for (qkv, slot) in qkv.chunks_exact(row).zip(slots) {
-                let place = *slot as usize * kv..(*slot as usize + 1) * kv;
-                keys[layer][place.clone()].copy_from_slice(&qkv[out..out + kv]);
-                values[layer][place].copy_from_slice(&qkv[out + kv..]);
+            let parts = [(&mut keys[layer], out), (&mut values[layer], out + kv)];
+            for (store, from) in parts {
+                let part = matrix(qkv, count, row).part(0..count, from..from + kv);
+                scatter_rows(device, store, part, slots);
             }
             let reading = Reading {
                 qkv,
@@ -237,21 +239,21 @@ impl Model {
         (cache.keys, cache.values) = (keys, values);
     }
 
-    /// Logits of rows of the last layer, a chunk at a time: `each(index in rows, logits)`.
+    /// Logits of rows that are read, by their places among these, a chunk at a time:
+    /// `each(index in places, logits)`.
     pub(crate) fn each_logits(
         &self,
         device: &Device,
         workspace: &mut Workspace,
-        rows: impl Iterator<Item = u32>,
+        places: &[u32],
         each: &mut dyn FnMut(usize, &[f32]),
     ) {
         let Workspace { forward, head, .. } = workspace;
-        let mut rows = rows.peekable();
         let mut done = 0;
         // More rows than the workspace holds may be asked for, some of them again.
-        while rows.peek().is_some() {
+        for places in places.chunks(head.inverse.len()) {
             head.rows.clear();
-            head.rows.extend(rows.by_ref().take(head.inverse.len()));
+            head.rows.extend(places);
             self.gather_head(device, forward, head);
             for part in chunks(head.rows.len(), head.chunk) {
                 let normed = forward.for_head();

@@ -1,13 +1,13 @@
 //! The decoder's forward pass. Every line is one kernel over the N tokens of a call.
 
 use crate::kernels::{
-    Heads, NormWeight, Number, RawHeads, Target, View, add, cross_entropy, gated, gather_rows,
-    norm, norm_heads, product, product_packed, repeat_row, scale,
+    Begin, Heads, NormWeight, Number, RawHeads, Target, View, add, cross_entropy, gated,
+    gather_rows, narrow_rows, norm, norm_heads, product, product_packed, repeat_row, scale,
 };
 use crate::lora::{Entering, Linear, Lora, Site};
 use crate::resident::Resident;
 use crate::weights::of_either;
-use crate::workspace::{Branch, Forward, Head, LayerBuffers, Saved};
+use crate::workspace::{Branch, Forward, Head, Input, LayerBuffers, Rows, Saved};
 use crate::{Device, Model};
 use std::ops::Range;
 
@@ -21,15 +21,15 @@ pub(crate) fn matrix<T: Number>(data: &[T], rows: usize, columns: usize) -> View
 
 impl Model {
     /// Embeds and runs all layers. `attention` rotates `qkv` and writes `attended`: it knows what
-    /// each row sees.
+    /// each row sees. After the last layer the residual stream has the rows that are read.
     pub(crate) fn run_layers(
         &self,
         device: &Device,
-        ids: &[u32],
+        input: &Input,
         forward: &mut Forward,
         mut attention: impl FnMut(usize, &mut Saved),
     ) {
-        let (stream, lora) = forward.first();
+        let (ids, (stream, lora)) = (&input.ids, forward.first());
         let stream = &mut stream[..ids.len() * self.arch.width];
         of_either!(self.weights.part(self.layout.embed.clone()), |table| {
             gather_rows(device, stream, table, ids, self.arch.width);
@@ -39,20 +39,21 @@ impl Model {
             scale(device, stream, factor);
         }
         for layer in 0..self.arch.layers {
-            self.run_layer(device, layer, ids.len(), forward.layer(layer), &mut attention);
+            let rows = input.rows(layer + 1 == self.arch.layers);
+            self.run_layer(device, (layer, rows), forward.layer(layer), &mut attention);
         }
     }
 
     fn run_layer(
         &self,
         device: &Device,
-        layer: usize,
-        n: usize,
+        (layer, rows): (usize, Rows<'_>),
         mut buffers: LayerBuffers<'_>,
         attention: &mut impl FnMut(usize, &mut Saved),
     ) {
-        self.run_to_gates(device, layer, n, &mut buffers, attention);
+        self.run_to_gates(device, (layer, rows), &mut buffers, attention);
         let LayerBuffers { output, saved, hidden, lora, resident, .. } = buffers;
+        let n = rows.left();
         let (d, m) = (self.arch.width, self.arch.mlp_width);
         let (hidden, gate_up) = (&mut hidden[..n * m], &saved.gate_up[..n * 2 * m]);
         gated(device, hidden, gate_up, m, self.arch.variant.activation);
@@ -68,16 +69,15 @@ impl Model {
     pub(crate) fn run_layer_again(
         &self,
         device: &Device,
-        layer: usize,
-        n: usize,
+        (layer, rows): (usize, Rows<'_>),
         mut buffers: LayerBuffers<'_>,
         mut attention: impl FnMut(usize, &mut Saved),
     ) {
         if self.arch.variant.branch_norms {
-            self.run_layer(device, layer, n, buffers, &mut attention);
+            self.run_layer(device, (layer, rows), buffers, &mut attention);
         } else {
             // What the MLP adds to the stream is read by nobody.
-            self.run_to_gates(device, layer, n, &mut buffers, &mut attention);
+            self.run_to_gates(device, (layer, rows), &mut buffers, &mut attention);
         }
     }
 
@@ -85,60 +85,68 @@ impl Model {
     fn run_to_gates(
         &self,
         device: &Device,
-        layer: usize,
-        n: usize,
+        (layer, rows): (usize, Rows<'_>),
         buffers: &mut LayerBuffers<'_>,
         attention: &mut impl FnMut(usize, &mut Saved),
     ) {
         let LayerBuffers { input, saved, normed, lora, resident, .. } = buffers;
         let (d, m, heads) = (self.arch.width, self.arch.mlp_width, Heads::of(&self.arch, layer));
-        let (row, out) = (heads.row_width(), heads.out_width());
+        let (row, out, n) = (heads.row_width(), heads.out_width(), rows.count);
         let (ranges, resident) = (&self.layout.layers[layer], *resident);
-        let (input, normed) = (&input[..n * d], &mut normed[..n * d]);
+        let (input, entering) = (&input[..n * d], &mut normed[..n * d]);
         let weight = self.norm_weight(&ranges.input_norm);
-        norm(device, normed, &mut saved.input_inverse[..n], input, &weight);
+        norm(device, entering, &mut saved.input_inverse[..n], input, &weight);
         let qkv = &mut saved.qkv[..n * row];
         if let Some(bias) = &ranges.qkv_bias {
             repeat_row(device, qkv, &self.weights.part(bias.clone()).wide());
         }
         let biased = ranges.qkv_bias.is_some();
         let weight = (&ranges.qkv, resident);
-        self.linear(device, qkv, matrix(normed, n, d), weight, biased);
-        self.adapt_heads(device, layer, matrix(normed, n, d), qkv, lora);
+        self.linear(device, qkv, matrix(entering, n, d), weight, biased.into());
+        self.adapt_heads(device, layer, matrix(entering, n, d), qkv, lora);
         if let Some(norms) = &ranges.head_norms {
             let raw = RawHeads { values: &mut saved.raw_heads, inverse: &mut saved.head_inverse };
             let weights = norms.each_ref().map(|one| self.norm_weight(one));
             norm_heads(device, heads, qkv, raw, &weights);
         }
         attention(layer, saved);
+        let (n, mut stream) = (rows.left(), input);
+        if let Some(read) = rows.read {
+            let gathered = &mut normed[..n * d];
+            gather_rows(device, gathered, input, read, d);
+            narrow_rows(device, &mut saved.attended, read, out);
+            lora.narrow(read);
+            stream = gathered;
+        }
         let middle = &mut saved.middle[..n * d];
         let added = (matrix(&saved.attended, n, out), (&ranges.o, resident));
         let branch = (ranges.attention_norm.as_ref(), &mut saved.attention_branch);
         let adapted = (Site::Layer(layer, Linear::O), &mut **lora);
-        self.add_branch(device, middle, input, added, branch, adapted);
+        self.add_branch(device, middle, stream, added, branch, adapted);
+        let entering = &mut normed[..n * d];
         let weight = self.norm_weight(&ranges.middle_norm);
-        norm(device, normed, &mut saved.middle_inverse[..n], middle, &weight);
+        norm(device, entering, &mut saved.middle_inverse[..n], middle, &weight);
         let gate_up = &mut saved.gate_up[..n * 2 * m];
         let weight = (&ranges.gate_up, resident);
-        self.linear(device, gate_up, matrix(normed, n, d), weight, false);
-        self.adapt_gates(device, layer, matrix(normed, n, d), gate_up, lora);
+        self.linear(device, gate_up, matrix(entering, n, d), weight, Begin::Zero);
+        self.adapt_gates(device, layer, matrix(entering, n, d), gate_up, lora);
     }
 
-    /// `out (+)= x · Wᵀ`, of the copy of W if it has one.
+    /// `out = S + x · Wᵀ`, of the copy of W if it has one.
     fn linear(
         &self,
         device: &Device,
         out: &mut [f32],
         x: View<'_>,
         (range, resident): Matrix<'_>,
-        accumulate: bool,
+        begin: Begin<'_>,
     ) {
         if let Some(packed) = resident.and_then(|copies| copies.get(range)) {
-            return product_packed(device, out, x, packed, accumulate);
+            return product_packed(device, out, x, packed, begin);
         }
         let (rows, columns) = (range.len() / x.columns(), x.columns());
         of_either!(self.weights.part(range.clone()), |weight| {
-            product(device, out, x, matrix(weight, rows, columns).transposed(), accumulate);
+            product(device, out, x, matrix(weight, rows, columns).transposed(), begin);
         });
     }
 
@@ -168,12 +176,11 @@ impl Model {
     ) {
         let (columns, entering) = (0..self.arch.width, Entering::all(rows));
         let Some(range) = normed_by else {
-            to.copy_from_slice(from);
-            self.linear(device, to, rows, weight, true);
+            self.linear(device, to, rows, weight, Begin::At(from));
             return self.adapt(device, site, entering, (to, columns), lora);
         };
         let (raw, inverse) = (&mut branch.raw[..to.len()], &mut branch.inverse[..rows.rows()]);
-        self.linear(device, raw, rows, weight, false);
+        self.linear(device, raw, rows, weight, Begin::Zero);
         self.adapt(device, site, entering, (raw, columns), lora);
         norm(device, to, inverse, raw, &self.norm_weight(range));
         add(device, to, from);
@@ -209,7 +216,7 @@ impl Model {
         let (d, v) = (self.arch.width, self.arch.vocabulary);
         let logits = &mut logits[..rows.len() * v];
         let normed = matrix(&normed[rows.start * d..], rows.len(), d);
-        self.linear(device, logits, normed, (&self.layout.head, resident), false);
+        self.linear(device, logits, normed, (&self.layout.head, resident), Begin::Zero);
         let gathered = Some(&gathered[rows.clone()]);
         let entering = Entering { x: normed, gathered, first: rows.start };
         self.adapt(device, Site::Head, entering, (logits, 0..v), lora);

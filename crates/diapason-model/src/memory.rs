@@ -34,7 +34,7 @@ impl TrainingRoom<'_> {
         let (d, heads) = (arch.width, Heads::of(arch, 0));
         let branch = if arch.variant.branch_norms { d } else { 0 };
         let forward = (layers + 1) * d + d + arch.mlp_width + saved * Saved::elements(arch);
-        let head = d + 8;
+        let head = d + 9;
         let backward = 3 * d + branch + heads.row_width() + heads.out_width();
         let partial = norm_partial_len(n, d).max(head_norm_partial_len(n, arch.head_width));
         let logits = chunk_rows(arch, n).min(self.max_targets) * arch.vocabulary;
@@ -82,8 +82,8 @@ impl Workspace {
         let buffers = saved.chain(once).chain(backward).chain(forward.residuals());
         let elements: usize = buffers.map(Vec::len).sum::<usize>() + head.logits.len();
         let ropes = Ropes::elements(self.arch(), self.max_tokens().min(self.arch().context));
-        // Ids, positions, branches, rows; targets of two words each.
-        let numbers = 6 * self.max_tokens();
+        // Ids, positions, branches, rows twice; targets of two words each.
+        let numbers = 7 * self.max_tokens();
         size_of::<f32>() * (elements + ropes + numbers) + self.packed_bytes()
     }
 }

@@ -109,7 +109,7 @@ impl Model {
         });
         workspace_loss(workspace)?;
         for (row, loss) in workspace.head.rows.iter().zip(&workspace.head.nats) {
-            nats[*row as usize + 1] = *loss;
+            nats[workspace.input.read[*row as usize] as usize + 1] = *loss;
         }
         Ok(nats)
     }
@@ -131,9 +131,12 @@ impl Model {
         if let Some(row) = rows.iter().find(|row| **row >= pack.len()) {
             return Err(ModelError::Row { row: *row, rows: pack.len() });
         }
+        let mut places: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
+        workspace.input.read_only(&mut places);
         device.install(|| self.run_pack(device, workspace));
-        let places = rows.iter().map(|row| *row as u32);
-        self.each_logits(device, workspace, places, &mut |index, logits| each(rows[index], logits));
+        self.each_logits(device, workspace, &places, &mut |index, logits| {
+            each(rows[index], logits);
+        });
         Ok(())
     }
 
@@ -166,7 +169,7 @@ impl Model {
     fn run_pack(&self, device: &Device, workspace: &mut Workspace) {
         let Workspace { input, forward, .. } = workspace;
         let attention = |layer, saved: &mut Saved| self.attend_pack(device, input, layer, saved);
-        self.run_layers(device, &input.ids, forward, attention);
+        self.run_layers(device, input, forward, attention);
     }
 
     /// Rotates `qkv` and attends within the pack.

@@ -40,6 +40,8 @@ pub(crate) struct Input {
     pub positions: Vec<u32>,
     /// As in a pack, `[N]`; unused with a cache.
     pub branches: Vec<u32>,
+    /// Rows that are read after the last layer, ascending: its MLP runs on no others.
+    pub read: Vec<u32>,
     /// Segments with tokens.
     pub segments: Vec<Range<usize>>,
     /// Rotations of the positions of a pack.
@@ -101,7 +103,7 @@ pub(crate) struct Branch {
 
 /// The loss head: R rows are gathered, a chunk of them has logits.
 pub(crate) struct Head {
-    /// Rows that predict, `[R]`.
+    /// Rows that predict, `[R]`, as places among those that are read.
     pub rows: Vec<u32>,
     /// What they predict, `[R]`; empty where only logits are wanted.
     pub targets: Vec<Target>,
@@ -221,6 +223,7 @@ impl Workspace {
                 ids: Vec::with_capacity(max_tokens),
                 positions: Vec::with_capacity(max_tokens),
                 branches: Vec::with_capacity(max_tokens),
+                read: Vec::with_capacity(max_tokens),
                 segments: Vec::new(),
                 ropes: Ropes::new(arch, max_tokens.min(arch.context)),
             },
@@ -292,6 +295,7 @@ impl Workspace {
                 self.head.targets.push(Target { id: ids[index], weight: *weight });
             }
         }
+        self.input.read_only(&mut self.head.rows);
         Ok(())
     }
 }
@@ -301,7 +305,42 @@ pub(crate) fn chunk_rows(arch: &Arch, max_tokens: usize) -> usize {
     (LOGITS / arch.vocabulary).clamp(1, max_tokens.max(1))
 }
 
+/// Rows of a layer.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    /// N, those that enter it.
+    pub count: usize,
+    /// Those that go on after attention, where it is not all: of the others nothing is needed but
+    /// what attention sees of them.
+    pub read: Option<&'a [u32]>,
+}
+
+impl Rows<'_> {
+    /// How many go on after attention.
+    pub(crate) fn left(self) -> usize {
+        self.read.map_or(self.count, <[u32]>::len)
+    }
+}
+
 impl Input {
+    /// Takes in which rows are read after the last layer, in any order and perhaps repeatedly, and
+    /// turns each into its place among them.
+    pub(crate) fn read_only(&mut self, rows: &mut [u32]) {
+        self.read.clear();
+        self.read.extend(&*rows);
+        self.read.sort_unstable();
+        self.read.dedup();
+        for row in rows {
+            *row = self.read.partition_point(|read| read < row) as u32;
+        }
+    }
+
+    /// The rows of a layer, which may be the last.
+    pub(crate) fn rows(&self, last: bool) -> Rows<'_> {
+        let count = self.ids.len();
+        Rows { count, read: (last && self.read.len() < count).then_some(&self.read) }
+    }
+
     /// What the tokens of the pack see.
     pub(crate) fn sight(&self) -> Sight<'_> {
         let Input { positions, branches, segments, .. } = self;

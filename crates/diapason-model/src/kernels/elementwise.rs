@@ -28,6 +28,58 @@ pub(crate) fn gather_rows<T: Number>(
     });
 }
 
+/// Row `i` of `rows` becomes what row `kept[i]` was, for rows of `width`; `kept` ascends.
+pub(crate) fn narrow_rows(device: &Device, rows: &mut [f32], kept: &[u32], width: usize) {
+    let shared = SharedMut::new(rows);
+    device.each_range(width, 64, |columns, _| {
+        for (to, from) in kept.iter().enumerate().filter(|(to, from)| *to < **from as usize) {
+            let [from, to] = [*from as usize, to].map(|row| row * width + columns.start);
+            // SAFETY: tasks have disjoint columns, and these are two rows.
+            let (source, target) =
+                unsafe { (shared.slice(from, columns.len()), shared.slice(to, columns.len())) };
+            target.copy_from_slice(source);
+        }
+    });
+}
+
+/// The way back from [`narrow_rows`]: row `kept[i]` becomes what row `i` was, others zero.
+pub(crate) fn widen_rows(device: &Device, rows: &mut [f32], kept: &[u32], width: usize) {
+    let count = rows.len() / width;
+    let shared = SharedMut::new(rows);
+    device.each_range(width, 64, |columns, _| {
+        let mut left = kept;
+        for row in (0..count).rev() {
+            // SAFETY: tasks have disjoint columns, and the source is another row.
+            let place =
+                |row: usize| unsafe { shared.slice(row * width + columns.start, columns.len()) };
+            match left.split_last() {
+                Some((kept, rest)) if *kept as usize == row => {
+                    left = rest;
+                    if rest.len() < row {
+                        place(row).copy_from_slice(place(rest.len()));
+                    }
+                }
+                // What is still to move stands further up.
+                _ => place(row).fill(0.0),
+            }
+        }
+    });
+}
+
+/// `table[indexes[i]] = rows[i]`; no index comes twice.
+pub(crate) fn scatter_rows(device: &Device, table: &mut [f32], rows: View<'_>, indexes: &[u32]) {
+    let width = rows.columns();
+    assert_eq!(rows.rows(), indexes.len(), "one row an index");
+    let shared = SharedMut::new(table);
+    device.each_range(indexes.len(), 64, |part, _| {
+        for row in part {
+            // SAFETY: the indexes differ.
+            let target = unsafe { shared.slice(indexes[row] as usize * width, width) };
+            target.copy_from_slice(rows.row(row));
+        }
+    });
+}
+
 /// `table[indexes[i]] += rows[i]`: equal indexes are added in order, whatever the threads, for
 /// each thread takes some columns of all rows.
 pub(crate) fn add_rows_to_table(

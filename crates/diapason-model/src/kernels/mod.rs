@@ -33,7 +33,7 @@ pub(crate) use bytes::{BLOCK, BLOCK_BYTES, adamw_update_bytes, mix};
 pub(crate) use cached::{Reading, Visible, attend_cached};
 pub(crate) use elementwise::{
     AdamWBuffers, AdamWConstants, adamw_update, add, add_row_sums, add_rows_to_table, gather_rows,
-    repeat_row, scale, square_sum,
+    narrow_rows, repeat_row, scale, scatter_rows, square_sum, widen_rows,
 };
 pub(crate) use gated::{gated, gated_backward};
 pub(crate) use head_norm::{RawHeads, head_norm_partial_len, norm_heads, norm_heads_backward};
@@ -45,7 +45,9 @@ pub(crate) use number::Number;
 pub(crate) use number::rounded_plainly;
 pub(crate) use pack::View;
 pub(crate) use pairs::bf16_of;
-pub(crate) use product::{PRODUCT_SCRATCH, Packed, SHARED, packed_len, product, product_packed};
+pub(crate) use product::{
+    Begin, PRODUCT_SCRATCH, Packed, SHARED, packed_len, product, product_packed,
+};
 pub(crate) use rope::Ropes;
 pub(crate) use shared::SharedMut;
 pub use way::ProductPrecision;

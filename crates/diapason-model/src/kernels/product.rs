@@ -1,7 +1,9 @@
 //! Matrix products: blocked and packed around [`super::tile`], split over threads.
 //!
-//! `C [m, n] (+)= A [m, k] · B [k, n]`. A task packs a block of B that stays in the second cache
-//! and runs all its rows of A over it. How the work is split has no influence on the result.
+//! `C [m, n] = S + A [m, k] · B [k, n]`, of sums that begin at zero, at what C holds, or at another
+//! matrix. A task packs a block of B that stays in the second cache
+//! and runs all its rows of A over it; A is packed for the first block and kept for the others. How
+//! the work is split has no influence on the result.
 
 use super::SharedMut;
 use super::number::Number;
@@ -12,20 +14,40 @@ use super::way::Way;
 use crate::Device;
 use std::ops::Range;
 
-/// Longest stretch of k in a packed block, in words ([`Way::words`]).
-const DEPTH: usize = 256;
+/// Longest stretch of k in a packed block, in words ([`Way::words`]): a panel of A and the next
+/// lines of a panel of B stay in the first cache.
+const DEPTH: usize = 288;
 /// Most words of a packed block of B: three quarters of a second cache of one MiB.
 const BLOCK: usize = 3 << 16;
 /// Most elements of a packed panel of A: two lines a word.
 const A_PANEL: usize = 2 * A_STRIDE * DEPTH;
 /// Panels of A that are packed at once where their columns lie together in memory.
 const GROUP: usize = 8;
+/// Room for packed panels of A: they are read one after the other, so it may exceed the cache.
+const LEFT: usize = 40 * A_PANEL;
 /// Scratch elements that [`multiply`] needs.
-pub(crate) const PRODUCT_SCRATCH: usize = GROUP * A_PANEL + BLOCK;
+pub(crate) const PRODUCT_SCRATCH: usize = LEFT + BLOCK;
 /// Most words of a B that is packed once for all tasks.
 pub(crate) const SHARED: usize = 1 << 22;
 /// Multiplications below which a product is not split further.
 const SMALL: usize = 1 << 18;
+
+/// Where the sums of a product begin.
+#[derive(Clone, Copy)]
+pub(crate) enum Begin<'a> {
+    Zero,
+    /// At what the result holds.
+    Result,
+    /// At another matrix, which lies like the whole result.
+    At(&'a [f32]),
+}
+
+impl From<bool> for Begin<'_> {
+    /// Whether the product is added to the result.
+    fn from(accumulate: bool) -> Self {
+        if accumulate { Begin::Result } else { Begin::Zero }
+    }
+}
 
 /// Where a product is written: row r at `start + r·row_stride` of a shared buffer.
 #[derive(Clone, Copy)]
@@ -125,7 +147,7 @@ struct Block<'a> {
     panels: &'a [f32],
     packed_words: usize,
     columns: usize,
-    accumulate: bool,
+    begin: Begin<'a>,
 }
 
 /// Packs rows of A as panels of `step` rows.
@@ -143,8 +165,15 @@ fn pack_left(way: Way, rows: View<'_>, panels: &mut [f32], step: usize) {
     }
 }
 
-/// All rows of `a [m, depth]` over one packed block.
-fn run_block(way: Way, out: Out<'_>, a: View<'_>, block: &Block<'_>, a_panels: &mut [f32]) {
+/// All rows of `a [m, depth]` over one packed block. `again` says that they ran over another before,
+/// with these panels.
+fn run_block(
+    way: Way,
+    out: Out<'_>,
+    (a, again): (View<'_>, bool),
+    block: &Block<'_>,
+    a_panels: &mut [f32],
+) {
     let (m, depth) = (a.rows(), a.columns());
     let (words, panel_len) = (way.words(depth), block.packed_words * PANEL);
     let a_panel_len = way.lines(depth) * A_STRIDE;
@@ -153,32 +182,44 @@ fn run_block(way: Way, out: Out<'_>, a: View<'_>, block: &Block<'_>, a_panels: &
     let step = tile::rows(way.level);
     let group = if a.lies_by_columns() { GROUP } else { 1 };
     let tiles = block.columns.div_ceil(PANEL);
+    let kept = m.div_ceil(step) * a_panel_len <= a_panels.len();
+    let packs = !(kept && again);
     for first in (0..m).step_by(step * group) {
         let rows = a.part(first..m.min(first + step * group), 0..depth);
-        pack_left(way, rows, a_panels, step);
+        let place = if kept { first / step * a_panel_len } else { 0 };
+        let a_panels = &mut a_panels[place..];
+        if packs {
+            pack_left(way, rows, a_panels, step);
+        }
         let ahead = rows.rows() + first;
         let next = a.part(ahead..m.min(ahead + step), 0..depth);
         for (panel, first) in (first..ahead).step_by(step).enumerate() {
             let count = step.min(ahead - first);
             let panel = &a_panels[panel * a_panel_len..];
             for (index, from) in (0..block.columns).step_by(PANEL).enumerate() {
-                if group == 1 {
+                if group == 1 && packs {
                     fetch_part(way.level, next, (index, tiles));
                 }
                 let columns = PANEL.min(block.columns - from);
                 let place = out.at(first, from);
                 let last = place.start + (count - 1) * out.row_stride + columns - 1;
+                let c = place.buffer.pointer(place.start, last);
                 let tile = Tile {
                     steps: way.steps(depth),
                     a: panel.as_ptr(),
                     b: block.panels[index * panel_len..].as_ptr(),
-                    c: place.buffer.pointer(place.start, last),
+                    c,
+                    begin: match block.begin {
+                        Begin::Zero => std::ptr::null(),
+                        Begin::Result => c,
+                        Begin::At(rows) => rows[place.start..=last].as_ptr(),
+                    },
                     c_row: out.row_stride,
                     columns,
-                    accumulate: block.accumulate,
                 };
                 // SAFETY: A is a packed panel of all its lines, B has as many by the assertions,
-                // C lies inside its buffer and is exclusively ours by the promise of `Out::new`.
+                // C lies inside its buffer and is exclusively ours by the promise of `Out::new`,
+                // and the sums begin inside theirs.
                 unsafe { tile::run(way, count, &tile) };
             }
         }
@@ -187,13 +228,14 @@ fn run_block(way: Way, out: Out<'_>, a: View<'_>, block: &Block<'_>, a_panels: &
 
 /// A product with a packed B on the calling thread, of some columns, which begin at a panel, and
 /// the first `a.columns()` lines of B. `scratch` has [`PRODUCT_SCRATCH`] elements or more.
-pub(crate) fn multiply_packed(
+pub(crate) fn multiply_packed<'a>(
     out: Out<'_>,
     a: View<'_>,
     (b, columns): (Packed<'_>, Range<usize>),
-    accumulate: bool,
+    begin: impl Into<Begin<'a>>,
     scratch: &mut [f32],
 ) {
+    let begin = begin.into();
     assert!(
         columns.end <= b.columns && a.columns() <= b.depth,
         "the packed matrix is large enough"
@@ -202,16 +244,17 @@ pub(crate) fn multiply_packed(
     let way = b.way;
     let (step, line) = (depth_step(way, b.depth), b.columns.next_multiple_of(PANEL));
     let width = block_width(columns.len(), way.words(step));
-    for left in columns.clone().step_by(width) {
-        for from in (0..a.columns()).step_by(step) {
+    for from in (0..a.columns()).step_by(step) {
+        let a = a.part(0..a.rows(), from..a.columns().min(from + step));
+        for left in columns.clone().step_by(width) {
             let packed_words = way.words(step.min(b.depth - from));
             let block = Block {
                 panels: &b.data[way.words(from) * line + left * packed_words..],
                 packed_words,
                 columns: width.min(columns.end - left),
-                accumulate: accumulate || from > 0,
+                begin: if from > 0 { Begin::Result } else { begin },
             };
-            let a = a.part(0..a.rows(), from..a.columns().min(from + step));
+            let a = (a, left > columns.start);
             run_block(way, out.at(0, left - columns.start), a, &block, scratch);
         }
     }
@@ -224,67 +267,71 @@ fn block_width(n: usize, words: usize) -> usize {
 }
 
 /// A product on the calling thread. `scratch` has [`PRODUCT_SCRATCH`] elements or more.
-pub(crate) fn multiply<T: Number>(
+pub(crate) fn multiply<'a, T: Number>(
     way: impl Into<Way>,
     out: Out<'_>,
     a: View<'_>,
     b: View<'_, T>,
-    accumulate: bool,
+    begin: impl Into<Begin<'a>>,
     scratch: &mut [f32],
 ) {
+    let begin = begin.into();
     assert_eq!(a.columns(), b.rows(), "the inner sizes of a product agree");
     let (way, (k, n)) = (way.into(), (b.rows(), b.columns()));
-    let (a_panels, b_block) = scratch.split_at_mut(GROUP * A_PANEL);
+    let (a_panels, b_block) = scratch.split_at_mut(LEFT);
     let step = depth_step(way, k);
     let width = block_width(n, way.words(step));
-    for left in (0..n).step_by(width) {
-        let columns = left..n.min(left + width);
-        for from in (0..k).step_by(step) {
-            let depth = from..k.min(from + step);
+    for from in (0..k).step_by(step) {
+        let depth = from..k.min(from + step);
+        let a = a.part(0..a.rows(), depth.clone());
+        for left in (0..n).step_by(width) {
+            let columns = left..n.min(left + width);
             let lanes = b.part(depth.clone(), columns.clone()).transposed();
             pack_panels(way, lanes, b_block, (PANEL, PANEL));
             let block = Block {
                 panels: b_block,
                 packed_words: way.words(depth.len()),
                 columns: columns.len(),
-                accumulate: accumulate || from > 0,
+                begin: if from > 0 { Begin::Result } else { begin },
             };
-            run_block(way, out.at(0, left), a.part(0..a.rows(), depth), &block, a_panels);
+            run_block(way, out.at(0, left), (a, left > 0), &block, a_panels);
         }
     }
 }
 
 /// A product on all threads of a device, in its way, into a dense `[m, n]` buffer.
-pub(crate) fn product<T: Number>(
+pub(crate) fn product<'a, T: Number>(
     device: &Device,
     out: &mut [f32],
     a: View<'_>,
     b: View<'_, T>,
-    accumulate: bool,
+    begin: impl Into<Begin<'a>>,
 ) {
+    let begin = begin.into();
     let (n, k, way) = (b.columns(), b.rows(), device.way());
     let packed_len = packed_len(way.words(k), n);
     let repeated = split(device, (a.rows(), n, k)).0 > 1 && packed_len <= SHARED;
     let mut room = if repeated { device.try_shared() } else { None };
     if let Some(room) = &mut room {
         let packed = Packed::on(device, way, b, room.room(packed_len));
-        return product_packed(device, out, a, packed, accumulate);
+        return product_packed(device, out, a, packed, begin);
     }
     on_tasks(device, out, a, (k, n), |out, a, columns, scratch| {
-        multiply(way, out, a, b.part(0..k, columns), accumulate, scratch);
+        multiply(way, out, a, b.part(0..k, columns), begin, scratch);
     });
 }
 
 /// The same with a B that was packed before, in the way in which it was.
-pub(crate) fn product_packed(
+pub(crate) fn product_packed<'a>(
     device: &Device,
     out: &mut [f32],
     a: View<'_>,
     b: Packed<'_>,
-    accumulate: bool,
+    begin: impl Into<Begin<'a>>,
 ) {
+    let begin = begin.into();
     on_tasks(device, out, a, (b.depth, b.columns), |out, a, columns, scratch| {
-        multiply_packed(out, a, (b, columns), accumulate, scratch);
+        multiply_packed(out, a, (b, columns), begin, scratch);
     });
 }
 
@@ -333,8 +380,10 @@ fn split(device: &Device, (m, n, k): (usize, usize, usize)) -> (usize, usize) {
     }
 }
 
-/// The `index`-th of `parts` stretches of `0..len`, each a multiple of `unit` but the last.
+/// The `index`-th of `parts` stretches of `0..len`, each a multiple of `unit` but the last: they
+/// differ by one unit at most, for who has done the shorter waits for the longer.
 fn stretch(len: usize, parts: usize, index: usize, unit: usize) -> Range<usize> {
-    let size = len.div_ceil(parts).next_multiple_of(unit);
-    (index * size).min(len)..((index + 1) * size).min(len)
+    let units = len.div_ceil(unit);
+    let place = |index: usize| (index * units / parts * unit).min(len);
+    place(index)..place(index + 1)
 }

@@ -1,7 +1,7 @@
 //! The innermost loop of every matrix product: a small tile of C kept in registers.
 //!
 //! `C[r, j] (+)= Σ_k A[r, k] · B[k, j]` for `r < R` and `j < 32`. Each element is one chain of
-//! fused multiply-adds in the order of k, which starts at zero or at what C holds. So neither the
+//! fused multiply-adds in the order of k, which starts at zero or at a given number. So neither the
 //! number of rows, nor blocking over k, nor edges, nor threads can change a bit of it. Of operands
 //! in bfloat16 a word holds two k: the chain takes the later of them first, as AVX-512 BF16 does.
 
@@ -31,8 +31,8 @@ pub(super) struct Tile {
     pub c_row: usize,
     /// Columns of C that exist, 1..=32.
     pub columns: usize,
-    /// Whether the chain starts at what C holds.
-    pub accumulate: bool,
+    /// Where the chains begin, laid out like C; at zero if null.
+    pub begin: *const f32,
 }
 
 /// Most rows of a tile.
@@ -105,10 +105,10 @@ unsafe fn baseline<const R: usize, const HALVES: bool>(tile: &Tile) {
         let mut sums = [[0.0_f32; WIDTH]; R];
         // SAFETY: see above; only existing columns of C are touched.
         unsafe {
-            if tile.accumulate {
+            if !tile.begin.is_null() {
                 for (r, sum) in sums.iter_mut().enumerate() {
                     for (j, value) in sum.iter_mut().enumerate().take(columns) {
-                        *value = *tile.c.add(r * tile.c_row + from + j);
+                        *value = *tile.begin.add(r * tile.c_row + from + j);
                     }
                 }
             }
@@ -158,19 +158,20 @@ unsafe fn avx2<const R: usize, const HALVES: bool>(tile: &Tile) {
         // SAFETY: see above; an incomplete tile of C goes through `edge`, which is large enough.
         unsafe {
             let c = tile.c.add(from);
-            let (start, stride) = if columns == 16 {
-                (c, tile.c_row)
-            } else {
-                for (r, row) in edge.iter_mut().enumerate() {
-                    let source = c.add(r * tile.c_row);
-                    std::ptr::copy_nonoverlapping(source, row.as_mut_ptr(), columns);
-                }
-                (edge.as_mut_ptr().cast::<f32>(), 16)
-            };
+            let (target, stride) =
+                if columns == 16 { (c, tile.c_row) } else { (edge.as_mut_ptr().cast::<f32>(), 16) };
             let mut sums = [[_mm256_setzero_ps(); 2]; R];
-            if tile.accumulate {
+            if !tile.begin.is_null() {
+                let mut begin = tile.begin.add(from);
+                if columns < 16 {
+                    for (r, row) in edge.iter_mut().enumerate() {
+                        let source = begin.add(r * tile.c_row);
+                        std::ptr::copy_nonoverlapping(source, row.as_mut_ptr(), columns);
+                    }
+                    begin = target;
+                }
                 for (r, sum) in sums.iter_mut().enumerate() {
-                    *sum = [0, 8].map(|j| _mm256_loadu_ps(start.add(r * stride + j)));
+                    *sum = [0, 8].map(|j| _mm256_loadu_ps(begin.add(r * stride + j)));
                 }
             }
             let (mut a, mut b) = (tile.a, tile.b);
@@ -185,8 +186,8 @@ unsafe fn avx2<const R: usize, const HALVES: bool>(tile: &Tile) {
                 b = b.wrapping_add(line(HALVES));
             }
             for (r, sum) in sums.iter().enumerate() {
-                _mm256_storeu_ps(start.add(r * stride), sum[0]);
-                _mm256_storeu_ps(start.add(r * stride + 8), sum[1]);
+                _mm256_storeu_ps(target.add(r * stride), sum[0]);
+                _mm256_storeu_ps(target.add(r * stride + 8), sum[1]);
             }
             if columns < 16 {
                 for (r, row) in edge.iter().enumerate() {
@@ -223,13 +224,13 @@ unsafe fn avx512<const R: usize, const HALVES: bool>(tile: &Tile) {
     let mut sums = [[_mm512_setzero_ps(); 2]; R];
     // SAFETY: see above; masked lanes are not touched.
     unsafe {
-        if tile.accumulate {
+        if !tile.begin.is_null() {
             for (r, sum) in sums.iter_mut().enumerate() {
-                let c = tile.c.add(r * tile.c_row);
-                sum[0] = _mm512_maskz_loadu_ps(low_mask, c);
-                sum[1] = _mm512_maskz_loadu_ps(high_mask, c.wrapping_add(16));
-                _mm_prefetch::<_MM_HINT_T0>(c.wrapping_add(PANEL).cast());
-                _mm_prefetch::<_MM_HINT_T0>(c.wrapping_add(PANEL + 16).cast());
+                let begin = tile.begin.add(r * tile.c_row);
+                sum[0] = _mm512_maskz_loadu_ps(low_mask, begin);
+                sum[1] = _mm512_maskz_loadu_ps(high_mask, begin.wrapping_add(16));
+                _mm_prefetch::<_MM_HINT_T0>(begin.wrapping_add(PANEL).cast());
+                _mm_prefetch::<_MM_HINT_T0>(begin.wrapping_add(PANEL + 16).cast());
             }
         }
         let (mut a, mut b) = (tile.a, tile.b);

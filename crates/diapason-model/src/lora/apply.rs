@@ -51,6 +51,11 @@ impl Lora {
         parts
     }
 
+    /// From here on the call consists of these rows of it.
+    pub(crate) fn narrow(&mut self, read: &[u32]) {
+        self.rows = self.parts(read.len(), Some(read));
+    }
+
     /// The mask's seed of a module.
     fn masks(&self, site: Site) -> Option<Dropout> {
         let number = match site {

@@ -15,7 +15,8 @@ pub(super) unsafe fn baseline<const R: usize>(tile: &Tile) {
             // SAFETY: see above.
             unsafe {
                 let c = tile.c.add(r * tile.c_row + j);
-                let mut sum = if tile.accumulate { *c } else { 0.0 };
+                let begin = tile.begin.wrapping_add(r * tile.c_row + j);
+                let mut sum = if tile.begin.is_null() { 0.0 } else { *begin };
                 for k in 0..tile.steps {
                     let a = [2 * k, 2 * k + 1].map(|line| *tile.a.add(line * A_STRIDE + r));
                     let b = unpacked((*tile.b.add(k * PANEL + j)).to_bits());
@@ -44,19 +45,20 @@ pub(super) unsafe fn avx2<const R: usize>(tile: &Tile) {
         // SAFETY: see above; an incomplete tile of C goes through `edge`, which is large enough.
         unsafe {
             let c = tile.c.add(from);
-            let (start, stride) = if columns == 16 {
-                (c, tile.c_row)
-            } else {
-                for (r, row) in edge.iter_mut().enumerate() {
-                    let source = c.add(r * tile.c_row);
-                    std::ptr::copy_nonoverlapping(source, row.as_mut_ptr(), columns);
-                }
-                (edge.as_mut_ptr().cast::<f32>(), 16)
-            };
+            let (target, stride) =
+                if columns == 16 { (c, tile.c_row) } else { (edge.as_mut_ptr().cast::<f32>(), 16) };
             let mut sums = [[_mm256_setzero_ps(); 2]; R];
-            if tile.accumulate {
+            if !tile.begin.is_null() {
+                let mut begin = tile.begin.add(from);
+                if columns < 16 {
+                    for (r, row) in edge.iter_mut().enumerate() {
+                        let source = begin.add(r * tile.c_row);
+                        std::ptr::copy_nonoverlapping(source, row.as_mut_ptr(), columns);
+                    }
+                    begin = target;
+                }
                 for (r, sum) in sums.iter_mut().enumerate() {
-                    *sum = [0, 8].map(|j| _mm256_loadu_ps(start.add(r * stride + j)));
+                    *sum = [0, 8].map(|j| _mm256_loadu_ps(begin.add(r * stride + j)));
                 }
             }
             let (mut a, mut b) = (tile.a, tile.b.add(from));
@@ -78,8 +80,8 @@ pub(super) unsafe fn avx2<const R: usize>(tile: &Tile) {
                 b = b.wrapping_add(PANEL);
             }
             for (r, sum) in sums.iter().enumerate() {
-                _mm256_storeu_ps(start.add(r * stride), sum[0]);
-                _mm256_storeu_ps(start.add(r * stride + 8), sum[1]);
+                _mm256_storeu_ps(target.add(r * stride), sum[0]);
+                _mm256_storeu_ps(target.add(r * stride + 8), sum[1]);
             }
             if columns < 16 {
                 for (r, row) in edge.iter().enumerate() {
@@ -107,11 +109,11 @@ macro_rules! sixteen_lanes {
         let mut sums = [[_mm512_setzero_ps(); 2]; $rows];
         // SAFETY: promised by the caller; masked lanes are not touched.
         unsafe {
-            if $tile.accumulate {
+            if !$tile.begin.is_null() {
                 for (r, sum) in sums.iter_mut().enumerate() {
-                    let c = $tile.c.add(r * $tile.c_row);
-                    sum[0] = _mm512_maskz_loadu_ps(low_mask, c);
-                    sum[1] = _mm512_maskz_loadu_ps(high_mask, c.wrapping_add(16));
+                    let begin = $tile.begin.add(r * $tile.c_row);
+                    sum[0] = _mm512_maskz_loadu_ps(low_mask, begin);
+                    sum[1] = _mm512_maskz_loadu_ps(high_mask, begin.wrapping_add(16));
                 }
             }
             let (mut a, mut b) = ($tile.a, $tile.b);
