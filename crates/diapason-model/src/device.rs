@@ -1,10 +1,9 @@
-//! Where tensors are computed: today a CPU with a pool of threads of its own.
+//! Where tensors are computed: today a CPU with a team of threads of its own.
 
 use crate::ProductPrecision;
-use crate::kernels::{Level, Way};
-use rayon::prelude::*;
+use crate::kernels::{Level, Team, Way};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 /// A device as a value, cheap to clone. Results never depend on its number of threads.
 #[derive(Clone)]
@@ -14,8 +13,8 @@ pub struct Device {
 }
 
 struct Inner {
-    pool: rayon::ThreadPool,
-    /// One for each thread of the pool, so that the locks are never waited for.
+    team: Team,
+    /// One for each thread of the team, so that the locks are never waited for.
     scratch: Vec<Mutex<Scratch>>,
     /// Read by all threads while tasks run.
     shared: Mutex<Scratch>,
@@ -51,13 +50,9 @@ impl Device {
     }
 
     pub(crate) fn with_level(threads: usize, level: Level) -> Self {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|index| format!("diapason-{index}"))
-            .build()
-            .expect("the system can start the threads of a pool");
-        let scratch = (0..pool.current_num_threads()).map(|_| Mutex::default()).collect();
-        let inner = Inner { pool, scratch, shared: Mutex::default(), level };
+        let team = Team::new(threads);
+        let scratch = (0..team.threads()).map(|_| Mutex::default()).collect();
+        let inner = Inner { team, scratch, shared: Mutex::default(), level };
         Device { inner: Arc::new(inner), products: ProductPrecision::F32 }
     }
 
@@ -80,7 +75,7 @@ impl Device {
 
     /// Number of threads.
     pub fn threads(&self) -> usize {
-        self.inner.pool.current_num_threads()
+        self.inner.team.threads()
     }
 
     pub(crate) fn level(&self) -> Level {
@@ -92,33 +87,19 @@ impl Device {
         Way::new(self.inner.level, self.products)
     }
 
-    /// Runs a longer computation on a thread of the pool, so that [`Device::each`] inside it need
-    /// not cross over.
-    pub(crate) fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        self.inner.pool.install(work)
-    }
-
-    /// Runs the tasks `0..count` on all threads, each with the scratch memory of its thread. A task
-    /// must not start others.
+    /// Runs the tasks `0..count` on all threads, the caller's among them, each with the scratch
+    /// memory of its thread. A task must not start others.
     pub(crate) fn each(&self, count: usize, task: impl Fn(usize, &mut Scratch) + Sync) {
-        let run = |index| {
-            let thread = rayon::current_thread_index().unwrap_or(0);
+        self.inner.team.run(count, &|index, thread| {
             let scratch = &self.inner.scratch[thread];
             // A panic in another task leaves nothing in the scratch that a later one would read.
             let mut scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
             task(index, &mut scratch);
-        };
-        self.install(|| {
-            if count == 1 {
-                run(0);
-            } else {
-                (0..count).into_par_iter().with_max_len(1).for_each(run);
-            }
         });
     }
 
-    /// Memory that all threads may read while tasks run; `None` while another computation has it.
-    /// It is not waited for: a thread that waits for its own tasks may be running another's.
+    /// Memory that all threads may read while tasks run; `None` while another computation has it,
+    /// for which nobody waits.
     pub(crate) fn try_shared(&self) -> Option<MutexGuard<'_, Scratch>> {
         match self.inner.shared.try_lock() {
             Ok(scratch) => Some(scratch),
@@ -143,11 +124,15 @@ impl Device {
     }
 
     /// The results of the tasks `0..count`, in order.
-    pub(crate) fn map<T: Send>(
+    pub(crate) fn map<T: Send + Sync>(
         &self,
         count: usize,
-        task: impl Fn(usize) -> T + Sync + Send,
+        task: impl Fn(usize) -> T + Sync,
     ) -> Vec<T> {
-        self.install(|| (0..count).into_par_iter().map(&task).collect())
+        let results: Vec<OnceLock<T>> = (0..count).map(|_| OnceLock::new()).collect();
+        self.each(count, |index, _| {
+            results[index].get_or_init(|| task(index));
+        });
+        results.into_iter().filter_map(OnceLock::into_inner).collect()
     }
 }

@@ -193,7 +193,7 @@ impl Model {
         let rows = wanted.iter().map(|(feed, row)| (plan.first_rows[*feed] + row) as u32);
         let mut places: Vec<u32> = rows.collect();
         workspace.input.read_only(&mut places);
-        device.install(|| self.run_cached(device, cache, &plan, &slots, workspace));
+        self.run_cached(device, cache, &plan, &slots, workspace);
         self.each_logits(device, workspace, &places, &mut |index, logits| {
             let (feed, row) = wanted[index];
             each(feed, row, logits);

@@ -71,17 +71,15 @@ impl Model {
             return Ok(PackLoss::default());
         }
         workspace.forward.lora.dropout = dropout;
-        device.install(|| {
-            self.run_pack(device, workspace);
-            let Workspace { input, forward, head, backward: Some(backward), .. } = workspace else {
-                return;
-            };
-            self.gather_head(device, forward, head);
-            let learning = backward.learning.clone();
-            let mut gradients = Gradients::of(self, &learning, gradients);
-            self.head_backward(device, (input, forward, head), backward, scale, &mut gradients);
-            self.layers_backward(device, input, forward, backward, &mut gradients);
-        });
+        self.run_pack(device, workspace);
+        let Workspace { input, forward, head, backward: Some(backward), .. } = workspace else {
+            return Err(ModelError::ForwardOnly);
+        };
+        self.gather_head(device, forward, head);
+        let learning = backward.learning.clone();
+        let mut gradients = Gradients::of(self, &learning, gradients);
+        self.head_backward(device, (input, forward, head), backward, scale, &mut gradients);
+        self.layers_backward(device, input, forward, backward, &mut gradients);
         workspace.forward.lora.dropout = None;
         workspace_loss(workspace)
     }
@@ -101,12 +99,10 @@ impl Model {
         if workspace.head.targets.is_empty() {
             return Ok(nats);
         }
-        device.install(|| {
-            self.run_pack(device, workspace);
-            let Workspace { forward, head, .. } = workspace;
-            self.gather_head(device, forward, head);
-            self.losses(device, forward, head);
-        });
+        self.run_pack(device, workspace);
+        let Workspace { forward, head, .. } = &mut *workspace;
+        self.gather_head(device, forward, head);
+        self.losses(device, forward, head);
         workspace_loss(workspace)?;
         for (row, loss) in workspace.head.rows.iter().zip(&workspace.head.nats) {
             nats[workspace.input.read[*row as usize] as usize + 1] = *loss;
@@ -133,7 +129,7 @@ impl Model {
         }
         let mut places: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
         workspace.input.read_only(&mut places);
-        device.install(|| self.run_pack(device, workspace));
+        self.run_pack(device, workspace);
         self.each_logits(device, workspace, &places, &mut |index, logits| {
             each(rows[index], logits);
         });

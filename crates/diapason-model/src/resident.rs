@@ -47,7 +47,7 @@ impl Resident {
             let mut data = vec![0.0; words];
             of_either!(model.weights.part(range.clone()), |values| {
                 let view = matrix(values, rows, columns).transposed();
-                device.install(|| Packed::on(device, way, view, &mut data));
+                Packed::on(device, way, view, &mut data);
             });
             copies.insert(range.start, Copied { data, shape: (columns, rows) });
         }

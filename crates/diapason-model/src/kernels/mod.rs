@@ -22,6 +22,7 @@ mod product;
 mod reduce;
 mod rope;
 mod shared;
+mod team;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -50,6 +51,7 @@ pub(crate) use product::{
 };
 pub(crate) use rope::Ropes;
 pub(crate) use shared::SharedMut;
+pub(crate) use team::Team;
 pub use way::ProductPrecision;
 pub(crate) use way::Way;
 
