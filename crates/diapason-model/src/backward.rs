@@ -228,6 +228,7 @@ impl Model {
         self.adapt_weights_backward(device, site, both, gradients, lora);
         let attended = &mut saved.attended[..n * out];
         if let Some(read) = rows.read {
+            lora.widen();
             widen_rows(device, attended, read, out);
             widen_rows(device, d_attended, read, out);
             widen_rows(device, &mut residual[..n * d], read, d);

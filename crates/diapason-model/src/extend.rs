@@ -1,9 +1,10 @@
 //! The incremental forward pass: tokens appended to nodes of a [`Cache`].
 
 use crate::forward::{chunks, matrix};
-use crate::kernels::{Heads, Reading, Visible, attend_cached, scatter_rows};
+use crate::kernels::{Heads, Outlook, Reading, Visible, attend_cached, scatter_rows};
 use crate::workspace::{Input, Workspace};
 use crate::{Cache, Device, Model, ModelError, NodeId};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Which rows of a feed give logits.
@@ -180,7 +181,7 @@ impl Model {
         }
         let indexes = cache.append(feeds)?;
         let plan = Plan::of(cache, feeds, &indexes);
-        workspace.forward.lora.rows = plan.adapters(feeds);
+        workspace.forward.lora.begin(plan.adapters(feeds));
         let slots = plan.load(cache, feeds, &indexes, &mut workspace.input);
         if slots.is_empty() {
             return Ok(());
@@ -216,6 +217,11 @@ impl Model {
             (std::mem::take(&mut cache.keys), std::mem::take(&mut cache.values));
         let nodes = plan.visible(cache);
         let input = &workspace.input;
+        let mut outlooks = BTreeMap::new();
+        for heads in (0..self.arch.layers).map(|layer| Heads::of(&self.arch, layer)) {
+            let outlook = || Outlook::of(heads, &nodes, &input.positions);
+            outlooks.entry(heads.window).or_insert_with(outlook);
+        }
         self.run_layers(device, input, &mut workspace.forward, |layer, saved| {
             let heads = Heads::of(&self.arch, layer);
             let qkv = &mut saved.qkv[..count * row];
@@ -226,13 +232,8 @@ impl Model {
                 let part = matrix(qkv, count, row).part(0..count, from..from + kv);
                 scatter_rows(device, store, part, slots);
             }
-            let reading = Reading {
-                qkv,
-                positions: &input.positions,
-                nodes: &nodes,
-                keys: &keys[layer],
-                values: &values[layer],
-            };
+            let outlook = &outlooks[&heads.window];
+            let reading = Reading { qkv, outlook, keys: &keys[layer], values: &values[layer] };
             attend_cached(device, heads, &mut saved.attended[..count * out], &reading);
         });
         drop(nodes);

@@ -144,10 +144,8 @@ impl Model {
             return Err(ModelError::Tokens { index, id: pack.ids()[index], vocabulary });
         }
         to.load(pack, targets)?;
-        to.forward.lora.rows.clear();
-        if !self.adapters.is_empty() {
-            to.forward.lora.rows.push((0..pack.len(), 0));
-        }
+        let trained = (!self.adapters.is_empty()).then_some((0..pack.len(), 0));
+        to.forward.lora.begin(trained.into_iter().collect());
         Ok(())
     }
 

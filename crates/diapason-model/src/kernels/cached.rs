@@ -1,17 +1,24 @@
 //! Attention of new rows over a tree of cached keys and values.
 //!
 //! Rows are in the order of a walk through the tree, so that the rows below a node are
-//! neighbours: what they share is packed once for all of them. Scores and sums run over absolute
-//! positions, node after node, as they would run over one sequence: the bits are those of
-//! [`super::attend`] on that sequence.
+//! neighbours. What many keys share is read once for all of its rows; nodes of few keys are joined
+//! with those above and below them, for a tile computes 32 columns whatever there is. All heads that
+//! share keys are rows of one product. Scores and sums run over absolute positions, stretch after
+//! stretch, as they would run over one sequence: the bits are those of [`super::attend`] on that
+//! sequence.
 
+use super::apart::{ApartRow, Panels, multiply_apart};
 use super::attention::{Heads, TILE, rooms, score_stride};
 use super::exp::softmax_row;
-use super::pack::View;
-use super::product::{Out, PRODUCT_SCRATCH, Packed, multiply_packed, packed_len};
+use super::pack::{View, pack_panels};
+use super::product::packed_len;
+use super::tile::PANEL;
 use super::{Level, SharedMut};
 use crate::Device;
 use std::ops::Range;
+
+/// Keys from which on a node is read once for all rows below it.
+const LONG: usize = PANEL;
 
 /// A node with tokens, and the rows that may see it.
 #[derive(Clone, Debug)]
@@ -24,14 +31,112 @@ pub(crate) struct Visible<'a> {
     pub slots: &'a [u32],
 }
 
-/// New rows and what they see.
+/// What new rows see through a window, in the order in which it is computed.
+#[derive(Debug)]
+pub(crate) struct Outlook {
+    /// Position of each row, `[R]`.
+    positions: Vec<u32>,
+    tiles: Vec<Tile>,
+}
+
+/// What some rows see.
+#[derive(Debug)]
+struct Tile {
+    rows: Range<usize>,
+    /// Every row's in the order of their positions.
+    stretches: Vec<Stretch>,
+}
+
+/// Keys that follow each other.
+#[derive(Debug)]
+struct Stretch {
+    /// Rows that may see them.
+    rows: Range<usize>,
+    /// Position of the first.
+    start: usize,
+    slots: Vec<u32>,
+    /// Whether no row sees anything before it.
+    begins: bool,
+}
+
+impl Outlook {
+    /// What rows at positions see of nodes, every one of which comes after its parent, in layers with
+    /// such heads.
+    pub(crate) fn of(heads: Heads, nodes: &[Visible<'_>], positions: &[u32]) -> Self {
+        let count = positions.len();
+        let rows = (0..count).step_by(TILE).map(|first| first..count.min(first + TILE));
+        let tiles = rows.map(|rows| Tile::of(heads, nodes, positions, rows)).collect();
+        Outlook { positions: positions.to_vec(), tiles }
+    }
+}
+
+impl Tile {
+    fn of(heads: Heads, nodes: &[Visible<'_>], positions: &[u32], rows: Range<usize>) -> Self {
+        let sights: Vec<Stretch> =
+            nodes.iter().filter_map(|node| sight(heads, node, positions, &rows)).collect();
+        let mut stretches = Vec::new();
+        for (index, sight) in sights.iter().enumerate().filter(|(_, sight)| sight.is_long()) {
+            stretches.extend(Stretch::joined(&sights[..index], &sight.rows));
+            stretches.push(Stretch {
+                slots: sight.slots.clone(),
+                rows: sight.rows.clone(),
+                ..*sight
+            });
+        }
+        // Between two cuts, all rows see the same nodes.
+        let mut cuts: Vec<usize> =
+            sights.iter().flat_map(|sight| [sight.rows.start, sight.rows.end]).collect();
+        cuts.sort_unstable();
+        cuts.dedup();
+        let last = cuts.windows(2).map(|cut| Stretch::joined(&sights, &(cut[0]..cut[1])));
+        stretches.extend(last.flatten());
+        Tile { rows, stretches }
+    }
+}
+
+/// What rows of a tile see of one node.
+fn sight(
+    heads: Heads,
+    node: &Visible<'_>,
+    positions: &[u32],
+    tile: &Range<usize>,
+) -> Option<Stretch> {
+    let rows = node.rows.start.max(tile.start)..node.rows.end.min(tile.end);
+    let positions = positions.get(rows.clone())?;
+    let (nearest, furthest) = (*positions.iter().min()?, *positions.iter().max()?);
+    let first = heads.first_seen(nearest as usize);
+    let start = first.max(node.start);
+    let end = (furthest as usize + 1).min(node.start + node.slots.len());
+    let slots = node.slots.get(start - node.start..end.saturating_sub(node.start))?;
+    let begins = node.start <= first;
+    (!slots.is_empty()).then(|| Stretch { rows, start, slots: slots.to_vec(), begins })
+}
+
+impl Stretch {
+    fn is_long(&self) -> bool {
+        self.slots.len() >= LONG
+    }
+
+    /// What is short of what all of some rows see, after the last that is long.
+    fn joined(sights: &[Stretch], rows: &Range<usize>) -> Option<Stretch> {
+        let seen = |sight: &&Stretch| sight.rows.start <= rows.start && rows.end <= sight.rows.end;
+        let path: Vec<&Stretch> = sights.iter().filter(seen).collect();
+        let after = path.iter().rposition(|sight| sight.is_long()).map_or(0, |long| long + 1);
+        // Nothing before it is seen.
+        let begins = path[after..].iter().rposition(|sight| sight.begins).unwrap_or(0);
+        let path = &path[after + begins..];
+        let first = path.first()?;
+        let slots = path.iter().flat_map(|sight| &sight.slots).copied().collect();
+        Some(Stretch { rows: rows.clone(), start: first.start, slots, begins: first.begins })
+    }
+}
+
+/// New rows and what they read.
 pub(crate) struct Reading<'a> {
     /// `[R, (H + 2K)·E]`, rotated; only the queries are read.
     pub qkv: &'a [f32],
-    /// Position of each row, `[R]`.
-    pub positions: &'a [u32],
-    /// Nodes, every one after its parent.
-    pub nodes: &'a [Visible<'a>],
+    /// What they see.
+    pub outlook: &'a Outlook,
     /// Keys of this layer, `[slots, K·E]`.
     pub keys: &'a [f32],
     /// Values of this layer, `[slots, K·E]`.
@@ -40,28 +145,26 @@ pub(crate) struct Reading<'a> {
 
 /// Writes `out [R, H·E]`.
 pub(crate) fn attend_cached(device: &Device, heads: Heads, out: &mut [f32], reading: &Reading<'_>) {
-    let count = reading.positions.len();
     let out = SharedMut::new(out);
-    device.each(count.div_ceil(TILE) * heads.keys, |task, scratch| {
-        let first = task / heads.keys * TILE;
-        let rows = first..count.min(first + TILE);
+    device.each(reading.outlook.tiles.len() * heads.keys, |task, scratch| {
+        let Tile { rows, stretches } = &reading.outlook.tiles[task / heads.keys];
         let kv_head = task % heads.keys;
-        let tile = CachedTile { level: device.level(), heads, kv_head, rows, reading };
-        let [panel, gathered, packed, scores] = rooms(scratch.room(tile.room()), tile.sizes());
-        tile.scores(scores, gathered, packed, panel);
+        let tile = CachedTile { level: device.level(), heads, kv_head, rows, stretches, reading };
+        let [gathered, packed, scores] = rooms(scratch.room(tile.room()), tile.sizes());
+        tile.scores(scores, gathered, packed);
         tile.softmax(scores);
-        tile.results(out, scores, gathered, packed, panel);
+        tile.results(out, scores, gathered);
     });
 }
 
-/// What rows of a tile see of one node.
-struct Sight<'a> {
-    rows: Range<usize>,
-    /// Position of the first token in sight.
-    start: usize,
-    slots: &'a [u32],
-    /// Whether no row sees anything before it.
-    begins: bool,
+/// One query of a row.
+struct Query {
+    row: usize,
+    head: usize,
+    /// Its line of scores.
+    line: usize,
+    /// Keys of a stretch that it sees.
+    seen: usize,
 }
 
 /// A copy of known lengths, which is no call: rows are short, and a batch gathers very many.
@@ -78,90 +181,94 @@ struct CachedTile<'a> {
     level: Level,
     heads: Heads,
     kv_head: usize,
-    rows: Range<usize>,
+    rows: &'a Range<usize>,
+    stretches: &'a [Stretch],
     reading: &'a Reading<'a>,
 }
 
 impl CachedTile<'_> {
+    /// Position of each row.
+    fn positions(&self) -> &[u32] {
+        &self.reading.outlook.positions[self.rows.clone()]
+    }
+
     /// Keys that the furthest row sees.
     fn keys(&self) -> usize {
-        let positions = &self.reading.positions[self.rows.clone()];
-        positions.iter().max().map_or(0, |position| *position as usize + 1)
+        let positions = self.positions().iter();
+        positions.max().map_or(0, |position| *position as usize + 1)
     }
 
     fn stride(&self) -> usize {
         score_stride(self.keys())
     }
 
-    /// Scratch of a product, gathered rows, packed rows, scores of all heads of the group.
-    fn sizes(&self) -> [usize; 4] {
+    /// Gathered rows, packed keys, scores of all heads of the group.
+    fn sizes(&self) -> [usize; 3] {
         let (keys, width) = (self.keys(), self.heads.width);
-        let packed = packed_len(width, keys).max(packed_len(keys, width));
         let group = self.heads.group(self.kv_head).len();
-        [PRODUCT_SCRATCH, keys * width, packed, group * self.rows.len() * self.stride()]
+        [keys * width, packed_len(width, keys), group * self.rows.len() * self.stride()]
     }
 
     fn room(&self) -> usize {
         self.sizes().iter().sum()
     }
 
-    /// Every node that rows of the tile see, after those above it.
-    fn nodes(&self) -> impl Iterator<Item = Sight<'_>> {
-        self.reading.nodes.iter().filter_map(|node| {
-            let rows = node.rows.start.max(self.rows.start)..node.rows.end.min(self.rows.end);
-            let positions = self.reading.positions.get(rows.clone())?;
-            let (nearest, furthest) = (*positions.iter().min()?, *positions.iter().max()?);
-            let first = self.heads.first_seen(nearest as usize);
-            let start = first.max(node.start);
-            let end = (furthest as usize + 1).min(node.start + node.slots.len());
-            let slots = node.slots.get(start - node.start..end.saturating_sub(node.start))?;
-            let begins = node.start <= first;
-            (!slots.is_empty()).then_some(Sight { rows, start, slots, begins })
-        })
-    }
-
-    /// Rows of one head at some slots: in place where the slots are neighbours.
-    fn slots<'s>(&self, cache: &'s [f32], slots: &[u32], gathered: &'s mut [f32]) -> View<'s> {
+    /// Rows of one head at some slots, `[slots, E]` at a distance: in place where the slots are
+    /// neighbours.
+    fn slots<'s>(
+        &self,
+        cache: &'s [f32],
+        slots: &[u32],
+        gathered: &'s mut [f32],
+    ) -> (&'s [f32], usize) {
         let width = self.heads.width;
         let row = self.heads.keys * width;
         let column = self.kv_head * width;
         if slots.windows(2).all(|pair| pair[1] == pair[0] + 1) {
             let first = slots.first().map_or(0, |slot| *slot as usize);
-            return View::new(&cache[first * row + column..], (slots.len(), width), (row, 1));
+            return (&cache[first * row + column..], row);
         }
         for (target, slot) in gathered.chunks_exact_mut(width).zip(slots) {
             let start = *slot as usize * row + column;
             copy_row(target, &cache[start..start + width]);
         }
-        View::new(gathered, (slots.len(), width), (width, 1))
+        (gathered, width)
     }
 
-    fn scores(
-        &self,
-        scores: &mut [f32],
-        gathered: &mut [f32],
-        packed: &mut [f32],
-        panel: &mut [f32],
-    ) {
+    /// Every query of the rows of a stretch. The heads of a row are neighbours: they see the same.
+    fn queries(&self, stretch: &Stretch) -> impl Iterator<Item = Query> {
+        let (start, count) = (stretch.start, stretch.slots.len());
+        stretch.rows.clone().flat_map(move |row| {
+            let position = self.reading.outlook.positions[row] as usize;
+            let seen = (position + 1).saturating_sub(start).min(count);
+            self.heads.group(self.kv_head).enumerate().map(move |(index, head)| {
+                let line = index * self.rows.len() + row - self.rows.start;
+                Query { row, head, line, seen }
+            })
+        })
+    }
+
+    fn scores(&self, scores: &mut [f32], gathered: &mut [f32], packed: &mut [f32]) {
         let (width, row_width) = (self.heads.width, self.heads.row_width());
-        let shape = (self.reading.positions.len(), row_width);
-        let queries = View::new(self.reading.qkv, shape, (row_width, 1));
         let shared = SharedMut::new(scores);
-        for Sight { rows, start, slots, .. } in self.nodes() {
-            let view = self.slots(self.reading.keys, slots, gathered);
-            let packed = Packed::of(self.level, view.transposed(), packed);
-            for (index, head) in self.heads.group(self.kv_head).enumerate() {
-                let line = index * self.rows.len() + rows.start - self.rows.start;
-                // SAFETY: the scores are this task's own.
-                let out = unsafe { Out::new(shared, line * self.stride() + start, self.stride()) };
-                let queries = queries.part(rows.clone(), head * width..(head + 1) * width);
-                multiply_packed(out, queries, (packed, 0..slots.len()), false, panel);
-            }
+        for stretch in self.stretches {
+            let (data, step) = self.slots(self.reading.keys, &stretch.slots, gathered);
+            let keys = View::new(data, (stretch.slots.len(), width), (step, 1));
+            pack_panels(self.level.into(), keys, packed, (PANEL, PANEL));
+            let rows = self.queries(stretch).map(|query| ApartRow {
+                a: query.row * row_width + query.head * width,
+                c: query.line * self.stride() + stretch.start,
+                steps: width,
+                columns: query.seen,
+            });
+            let (queries, keys) = ((self.reading.qkv, rows), Panels::packed(packed, width));
+            // SAFETY: the scores are this task's own.
+            unsafe { multiply_apart(self.level, shared, queries, keys, false) };
         }
     }
 
     fn softmax(&self, scores: &mut [f32]) {
-        let positions = self.reading.positions[self.rows.clone()].iter().cycle();
+        let positions = self.positions().iter().cycle();
         for (line, position) in scores.chunks_exact_mut(self.stride()).zip(positions) {
             let (line, after) = line.split_at_mut(*position as usize + 1);
             let (before, seen) = line.split_at_mut(self.heads.first_seen(*position as usize));
@@ -171,30 +278,20 @@ impl CachedTile<'_> {
         }
     }
 
-    fn results(
-        &self,
-        out: SharedMut<'_>,
-        scores: &[f32],
-        gathered: &mut [f32],
-        packed: &mut [f32],
-        panel: &mut [f32],
-    ) {
+    fn results(&self, out: SharedMut<'_>, scores: &[f32], gathered: &mut [f32]) {
         let (width, out_width) = (self.heads.width, self.heads.out_width());
-        let lines = (scores.len() / self.stride(), self.stride());
-        let weights = View::new(scores, lines, (self.stride(), 1));
-        for Sight { rows, start, slots, begins } in self.nodes() {
-            let view = self.slots(self.reading.values, slots, gathered);
-            let packed = Packed::of(self.level, view, packed);
-            for (index, head) in self.heads.group(self.kv_head).enumerate() {
-                let line = index * self.rows.len() + rows.start - self.rows.start;
-                let columns = start..start + slots.len();
-                let weights = weights.part(line..line + rows.len(), columns);
-                // SAFETY: tasks have disjoint rows or heads.
-                let out =
-                    unsafe { Out::new(out, rows.start * out_width + head * width, out_width) };
-                // The first node in sight starts the sums, the others go on with them.
-                multiply_packed(out, weights, (packed, 0..width), !begins, panel);
-            }
+        for stretch in self.stretches {
+            let (data, step) = self.slots(self.reading.values, &stretch.slots, gathered);
+            let rows = self.queries(stretch).map(|query| ApartRow {
+                a: query.line * self.stride() + stretch.start,
+                c: query.row * out_width + query.head * width,
+                steps: query.seen,
+                columns: width,
+            });
+            let (weights, values) = ((scores, rows), Panels::in_place(data, step));
+            // The first stretch starts the sums, the others go on with them.
+            // SAFETY: tasks have disjoint rows or heads.
+            unsafe { multiply_apart(self.level, out, weights, values, !stretch.begins) };
         }
     }
 }

@@ -5,6 +5,7 @@
 //! number of threads: each result element has one order of summation, whatever the split of work.
 
 mod adapter;
+mod apart;
 mod attention;
 mod bytes;
 mod cached;
@@ -31,7 +32,7 @@ mod way;
 pub(crate) use adapter::{add_columns, drop_out};
 pub(crate) use attention::{Attended, Heads, Sight, attend, attend_backward};
 pub(crate) use bytes::{BLOCK, BLOCK_BYTES, adamw_update_bytes, mix};
-pub(crate) use cached::{Reading, Visible, attend_cached};
+pub(crate) use cached::{Outlook, Reading, Visible, attend_cached};
 pub(crate) use elementwise::{
     AdamWBuffers, AdamWConstants, adamw_update, add, add_row_sums, add_rows_to_table, gather_rows,
     narrow_rows, repeat_row, scale, scatter_rows, square_sum, widen_rows,

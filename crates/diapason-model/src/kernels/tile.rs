@@ -5,6 +5,21 @@
 //! number of rows, nor blocking over k, nor edges, nor threads can change a bit of it. Of operands
 //! in bfloat16 a word holds two k: the chain takes the later of them first, as AVX-512 BF16 does.
 
+/// Calls a tile of as many rows as there are.
+macro_rules! by_rows {
+    ($count:expr; $($rows:literal)* => |$name:ident| $call:expr) => {
+        match $count {
+            $($rows => {
+                const $name: usize = $rows;
+                // SAFETY: the caller's promise; the level was detected.
+                unsafe { $call }
+            })*
+            _ => unreachable!("a tile has at most `rows(level)` rows"),
+        }
+    };
+}
+
+pub(super) mod apart;
 mod pairs;
 
 use super::Level;
@@ -51,43 +66,37 @@ pub(super) fn rows(level: Level) -> usize {
 /// # Safety
 /// The operands must be readable and C writable at the places the fields describe.
 pub(super) unsafe fn run(way: Way, count: usize, tile: &Tile) {
-    macro_rules! by_rows {
-        ($($rows:literal)* => |$name:ident| $call:expr) => {
-            match count {
-                $($rows => {
-                    const $name: usize = $rows;
-                    // SAFETY: the caller's promise; the level was detected.
-                    unsafe { $call }
-                })*
-                _ => unreachable!("a tile has at most `rows(level)` rows"),
-            }
-        };
-    }
     match (way.level, way.operands) {
-        (Level::Baseline, Operands::F32) => by_rows!(1 2 3 4 => |R| baseline::<R, false>(tile)),
-        (Level::Baseline, Operands::Halves) => by_rows!(1 2 3 4 => |R| baseline::<R, true>(tile)),
-        (Level::Baseline, _) => by_rows!(1 2 3 4 => |R| pairs::baseline::<R>(tile)),
+        (Level::Baseline, Operands::F32) => {
+            by_rows!(count; 1 2 3 4 => |R| baseline::<R, false>(tile))
+        }
+        (Level::Baseline, Operands::Halves) => {
+            by_rows!(count; 1 2 3 4 => |R| baseline::<R, true>(tile))
+        }
+        (Level::Baseline, _) => by_rows!(count; 1 2 3 4 => |R| pairs::baseline::<R>(tile)),
         #[cfg(target_arch = "x86_64")]
-        (Level::Avx2, Operands::F32) => by_rows!(1 2 3 4 5 6 => |R| avx2::<R, false>(tile)),
+        (Level::Avx2, Operands::F32) => by_rows!(count; 1 2 3 4 5 6 => |R| avx2::<R, false>(tile)),
         #[cfg(target_arch = "x86_64")]
-        (Level::Avx2, Operands::Halves) => by_rows!(1 2 3 4 5 6 => |R| avx2::<R, true>(tile)),
+        (Level::Avx2, Operands::Halves) => {
+            by_rows!(count; 1 2 3 4 5 6 => |R| avx2::<R, true>(tile))
+        }
         #[cfg(target_arch = "x86_64")]
-        (Level::Avx2, _) => by_rows!(1 2 3 4 5 6 => |R| pairs::avx2::<R>(tile)),
+        (Level::Avx2, _) => by_rows!(count; 1 2 3 4 5 6 => |R| pairs::avx2::<R>(tile)),
         #[cfg(target_arch = "x86_64")]
         (Level::Avx512, Operands::F32) => {
-            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| avx512::<R, false>(tile));
+            by_rows!(count; 1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| avx512::<R, false>(tile));
         }
         #[cfg(target_arch = "x86_64")]
         (Level::Avx512, Operands::Halves) => {
-            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| avx512::<R, true>(tile));
+            by_rows!(count; 1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| avx512::<R, true>(tile));
         }
         #[cfg(target_arch = "x86_64")]
         (Level::Avx512, Operands::Bf16 { dots: true }) => {
-            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| pairs::avx512_dots::<R>(tile));
+            by_rows!(count; 1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| pairs::avx512_dots::<R>(tile));
         }
         #[cfg(target_arch = "x86_64")]
         (Level::Avx512, _) => {
-            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| pairs::avx512::<R>(tile));
+            by_rows!(count; 1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| pairs::avx512::<R>(tile));
         }
     }
 }

@@ -19,7 +19,9 @@ pub(crate) struct Dropout {
 #[derive(Default)]
 pub(crate) struct Lora {
     /// Rows of the call in order, with the number of their adapter; others use the base alone.
-    pub rows: Vec<(Range<usize>, usize)>,
+    rows: Vec<(Range<usize>, usize)>,
+    /// The same of the rows that are left in the last layer, while it runs.
+    left: Option<Vec<(Range<usize>, usize)>>,
     pub dropout: Option<Dropout>,
     /// `[n, r]`: input times A.
     low: Vec<f32>,
@@ -32,13 +34,33 @@ pub(crate) struct Lora {
 }
 
 impl Lora {
+    /// Takes in the rows of a call.
+    pub(crate) fn begin(&mut self, rows: Vec<(Range<usize>, usize)>) {
+        (self.rows, self.left) = (rows, None);
+    }
+
+    /// From here on only these rows of the call are left.
+    pub(crate) fn narrow(&mut self, read: &[u32]) {
+        self.left = Some(self.parts(read.len(), Some(read)));
+    }
+
+    /// From here on all rows of the call are there again.
+    pub(crate) fn widen(&mut self) {
+        self.left = None;
+    }
+
+    /// The rows that there are.
+    fn rows(&self) -> &[(Range<usize>, usize)] {
+        self.left.as_deref().unwrap_or(&self.rows)
+    }
+
     /// Parts of a call's rows with their adapters. `gathered` are the call's rows that a stretch
     /// consists of, where it is not all of them in order.
     fn parts(&self, count: usize, gathered: Option<&[u32]>) -> Vec<(Range<usize>, usize)> {
-        let Some(gathered) = gathered else { return self.rows.clone() };
+        let Some(gathered) = gathered else { return self.rows().to_vec() };
         let adapter = |row: u32| {
             let holds = |(rows, _): &&(Range<usize>, usize)| rows.contains(&(row as usize));
-            self.rows.iter().find(holds).map(|(_, adapter)| *adapter)
+            self.rows().iter().find(holds).map(|(_, adapter)| *adapter)
         };
         let mut parts: Vec<(Range<usize>, usize)> = Vec::new();
         for (index, row) in gathered[..count].iter().enumerate() {
@@ -49,11 +71,6 @@ impl Lora {
             }
         }
         parts
-    }
-
-    /// From here on the call consists of these rows of it.
-    pub(crate) fn narrow(&mut self, read: &[u32]) {
-        self.rows = self.parts(read.len(), Some(read));
     }
 
     /// The mask's seed of a module.
@@ -106,7 +123,7 @@ impl Model {
         (out, columns): (&mut [f32], Range<usize>),
         lora: &mut Lora,
     ) {
-        if lora.rows.is_empty() {
+        if lora.rows().is_empty() {
             return;
         }
         let Entering { x, gathered, first } = entering;
@@ -132,7 +149,7 @@ impl Model {
         lora: &mut Lora,
     ) {
         let width = self.arch.width;
-        for (rows, adapter) in lora.rows.clone() {
+        for (rows, adapter) in lora.rows().to_vec() {
             let adapter = &self.adapters[adapter];
             let Some(pair) = adapter.pair(Site::Embed) else { continue };
             let Lora { low, wide, .. } = lora;
