@@ -271,9 +271,9 @@ impl<'a> Scheduler<'a> {
         let (running, chooser, ids) = (&mut self.running, &mut self.chooser, &mut self.ids);
         let mut damaged = false;
         let mut rows = 0;
-        let mut each = |feed: usize, row: usize, logits: &[f32]| {
+        let mut each = |feed: usize, row: usize, logits: &[f32], softmax: Option<LogSoftmax>| {
             rows += 1;
-            let Some(softmax) = LogSoftmax::of(logits) else {
+            let Some(softmax) = softmax else {
                 damaged = true;
                 return;
             };

@@ -137,7 +137,7 @@ fn decode(device: &Device, arch: &Arch) {
     let start = Instant::now();
     let root = cache.branch(None).expect("a root needs no parent");
     let feed = [Feed { node: root, ids: &prompt, want: Want::Last, adapter: None }];
-    model.extend(device, &mut cache, &feed, &mut workspace, &mut |_, _, _| {}).expect("fits");
+    model.extend(device, &mut cache, &feed, &mut workspace, &mut |_, _, _, _| {}).expect("fits");
     let nodes: Vec<_> =
         (0..100).map(|_| cache.branch(Some(root)).expect("the root is held")).collect();
     for _ in 0..32 {
@@ -147,7 +147,7 @@ fn decode(device: &Device, arch: &Arch) {
             .collect();
         let mut sink = 0.0;
         model
-            .extend(device, &mut cache, &feeds, &mut workspace, &mut |_, _, row| sink += row[0])
+            .extend(device, &mut cache, &feeds, &mut workspace, &mut |_, _, row, _| sink += row[0])
             .expect("fits");
     }
     let seconds = start.elapsed().as_secs_f64();

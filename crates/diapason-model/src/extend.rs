@@ -3,7 +3,7 @@
 use crate::forward::{chunks, matrix};
 use crate::kernels::{Heads, Outlook, Reading, Visible, attend_cached, scatter_rows};
 use crate::workspace::{Input, Workspace};
-use crate::{Cache, Device, Model, ModelError, NodeId};
+use crate::{Cache, Device, LogSoftmax, Model, ModelError, NodeId};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -43,6 +43,10 @@ impl Feed<'_> {
         }
     }
 }
+
+/// What gets the logits `[V]` of a row, as `(feed, row within the feed, logits, normaliser)`. Damaged
+/// logits, which are not all finite numbers, have no normaliser.
+pub type EachRow<'a> = dyn FnMut(usize, usize, &[f32], Option<LogSoftmax>) + 'a;
 
 /// Feeds in the order of a walk through the tree, and the nodes that their rows see.
 struct Plan {
@@ -150,8 +154,8 @@ impl Plan {
 }
 
 impl Model {
-    /// Appends tokens to nodes of a cache and gives the logits `[V]` of the rows wanted:
-    /// `each(feed, row within the feed, logits)`, feeds and rows in order.
+    /// Appends tokens to nodes of a cache and gives the logits of the rows wanted to `each`, feeds and
+    /// rows in order.
     ///
     /// A parent and its child may be fed in one call, the parent first. The bits of the logits do
     /// not depend on how tokens are split over calls and nodes, nor on the other feeds.
@@ -164,7 +168,7 @@ impl Model {
         cache: &mut Cache,
         feeds: &[Feed<'_>],
         workspace: &mut Workspace,
-        each: &mut dyn FnMut(usize, usize, &[f32]),
+        each: &mut EachRow<'_>,
     ) -> Result<(), ModelError> {
         self.check(workspace)?;
         if *cache.arch() != self.arch {
@@ -195,9 +199,14 @@ impl Model {
         let mut places: Vec<u32> = rows.collect();
         workspace.input.read_only(&mut places);
         self.run_cached(device, cache, &plan, &slots, workspace);
-        self.each_logits(device, workspace, &places, &mut |index, logits| {
-            let (feed, row) = wanted[index];
-            each(feed, row, logits);
+        self.each_logits(device, workspace, &places, &mut |first, rows| {
+            let rows: Vec<&[f32]> = rows.chunks_exact(self.arch.vocabulary).collect();
+            let normalisers = device.map(rows.len(), |row| LogSoftmax::of(rows[row]));
+            for ((logits, normaliser), (feed, row)) in
+                rows.into_iter().zip(normalisers).zip(&wanted[first..])
+            {
+                each(*feed, *row, logits, normaliser);
+            }
         });
         Ok(())
     }
@@ -241,7 +250,7 @@ impl Model {
     }
 
     /// Logits of rows that are read, by their places among these, a chunk at a time:
-    /// `each(index in places, logits)`.
+    /// `each(first of the chunk in places, logits [rows, V])`.
     pub(crate) fn each_logits(
         &self,
         device: &Device,
@@ -259,10 +268,7 @@ impl Model {
             for part in chunks(head.rows.len(), head.chunk) {
                 let normed = forward.for_head();
                 let gathered = (&head.rows[..], &part);
-                let logits = self.logits_of(device, normed, gathered, &mut head.logits);
-                for (index, logits) in part.zip(logits.chunks_exact(self.arch.vocabulary)) {
-                    each(done + index, logits);
-                }
+                each(done + part.start, self.logits_of(device, normed, gathered, &mut head.logits));
             }
             done += head.rows.len();
         }

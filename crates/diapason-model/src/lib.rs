@@ -36,7 +36,7 @@ pub use checkpoint::Precision;
 pub use config::{FAMILIES, Family, SpecialIds};
 pub use device::Device;
 pub use error::ModelError;
-pub use extend::{Feed, Want};
+pub use extend::{EachRow, Feed, Want};
 pub use kernels::{LogSoftmax, ProductPrecision, largest_logit, sum_weights, weigh_logits};
 pub use layout::{LayerLayout, Layout, TensorSpec};
 pub use learning::Learning;

@@ -130,8 +130,9 @@ impl Model {
         let mut places: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
         workspace.input.read_only(&mut places);
         self.run_pack(device, workspace);
-        self.each_logits(device, workspace, &places, &mut |index, logits| {
-            each(rows[index], logits);
+        self.each_logits(device, workspace, &places, &mut |first, logits| {
+            let logits = logits.chunks_exact(self.arch.vocabulary);
+            rows[first..].iter().zip(logits).for_each(|(row, logits)| each(*row, logits));
         });
         Ok(())
     }

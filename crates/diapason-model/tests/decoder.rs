@@ -140,7 +140,7 @@ impl Reader {
             .iter()
             .map(|(node, ids)| Feed { node: *node, ids, want: Want::All, adapter: None })
             .collect();
-        let mut each = |feed: usize, row: usize, logits: &[f32]| {
+        let mut each = |feed: usize, row: usize, logits: &[f32], _: Option<_>| {
             assert_eq!(row, rows[feed].len(), "rows come in order");
             rows[feed].push(bits(logits));
         };

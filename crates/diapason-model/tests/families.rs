@@ -98,7 +98,8 @@ fn decoding_with_a_cache_gives_the_logits_of_transformers() {
             let node = cache.branch(None).unwrap();
             for ids in pack.ids()[segment].chunks(3) {
                 let feed = [Feed { node, ids, want: Want::All, adapter: None }];
-                let mut each = |_: usize, _: usize, row: &[f32]| found.extend_from_slice(row);
+                let mut each =
+                    |_: usize, _: usize, row: &[f32], _: Option<_>| found.extend_from_slice(row);
                 model.extend(&device, &mut cache, &feed, &mut workspace, &mut each).unwrap();
             }
         }
@@ -233,7 +234,8 @@ fn in_bf16_a_sequence_has_the_same_bits_alone_packed_or_read_through_a_cache_and
             let mut read = Vec::new();
             for ids in ids.chunks(4) {
                 let feed = [Feed { node, ids, want: Want::All, adapter: None }];
-                let mut each = |_: usize, _: usize, row: &[f32]| read.extend_from_slice(row);
+                let mut each =
+                    |_: usize, _: usize, row: &[f32], _: Option<_>| read.extend_from_slice(row);
                 model.extend(&device, &mut cache, &feed, &mut resident, &mut each).unwrap();
             }
             assert_eq!(bits(&alone), bits(&read), "{name}: alone and through a cache");

@@ -136,7 +136,7 @@ fn logits_of_stories260k_are_those_of_transformers() {
     let node = cache.branch(None).unwrap();
     let feed = [Feed { node, ids: &ids, want: Want::All, adapter: None }];
     let mut logits = Vec::new();
-    let mut each = |_: usize, _: usize, row: &[f32]| logits.extend_from_slice(row);
+    let mut each = |_: usize, _: usize, row: &[f32], _: Option<_>| logits.extend_from_slice(row);
     model.extend(&device, &mut cache, &feed, &mut workspace, &mut each).unwrap();
     let difference = largest_difference(&logits, &expected);
     assert!(difference < 1e-4, "logits differ by {difference:e}");

@@ -7,7 +7,7 @@ mod reference;
 use diapason_flow::{Pack, Streams};
 use diapason_model::{
     Activations, Adapter, Arch, Cache, Device, FAMILIES, Feed, Learning, LoraSettings, Model,
-    ModelError, RopeScaling, Variant, Want, Window, Workspace,
+    ModelError, NodeId, RopeScaling, Variant, Want, Window, Workspace,
 };
 use learning::{assert_gradients, assert_slopes, bits, ids, learn, model, pack, whole};
 
@@ -105,7 +105,8 @@ fn a_cache_gives_the_bits_of_the_whole_however_the_tokens_are_split() {
             for piece in pieces {
                 let (now, later) = rest.split_at(piece);
                 let feed = [Feed { node, ids: now, want: Want::All, adapter: None }];
-                let mut each = |_: usize, _: usize, logits: &[f32]| found.push(bits(logits));
+                let mut each =
+                    |_: usize, _: usize, logits: &[f32], _: Option<_>| found.push(bits(logits));
                 model.extend(&device, &mut cache, &feed, &mut workspace, &mut each).unwrap();
                 rest = later;
             }
@@ -138,7 +139,8 @@ fn branches_give_the_bits_of_their_own_whole_in_any_company() {
         }));
         feeds.push(Feed { node: below, ids: &tails[3], want: Want::All, adapter: None });
         let mut rows = vec![Vec::new(); feeds.len()];
-        let mut each = |feed: usize, _: usize, logits: &[f32]| rows[feed].push(bits(logits));
+        let mut each =
+            |feed: usize, _: usize, logits: &[f32], _: Option<_>| rows[feed].push(bits(logits));
         model.extend(&device, &mut cache, &feeds, &mut workspace, &mut each).unwrap();
         for (rows, tail) in rows[1..=4].iter().zip(&tails) {
             let expected = whole(&model, &[&prompt[..], tail].concat());
@@ -153,12 +155,74 @@ fn branches_give_the_bits_of_their_own_whole_in_any_company() {
             .map(|node| Feed { node: *node, ids: &[3], want: Want::Last, adapter: None })
             .collect();
         let mut last = Vec::new();
-        let mut each = |_: usize, _: usize, logits: &[f32]| last.push(bits(logits));
+        let mut each = |_: usize, _: usize, logits: &[f32], _: Option<_>| last.push(bits(logits));
         model.extend(&device, &mut cache, &feeds, &mut workspace, &mut each).unwrap();
         let texts = [&tails[0], &tails[1], &deep[33..].to_vec(), &tails[3]];
         for (last, tail) in last.iter().zip(texts) {
             let expected = whole(&model, &[&prompt[..], tail, &[3]].concat());
             assert!(Some(last) == expected.last(), "{arch:?}");
+        }
+    }
+}
+
+/// Short nodes above, between and below long ones, some of whose tokens lie apart in the store: what
+/// of a path is read together depends on all of that, its bits on nothing.
+#[test]
+fn a_tree_of_short_and_long_nodes_gives_the_bits_of_every_path() {
+    const TREE: [(Option<usize>, usize); 11] = [
+        (None, 3),
+        (Some(0), 40),
+        (Some(1), 2),
+        (Some(2), 1),
+        (Some(2), 35),
+        (Some(4), 4),
+        (Some(1), 6),
+        (Some(0), 2),
+        (Some(7), 70),
+        (Some(8), 1),
+        (Some(8), 2),
+    ];
+    let own: Vec<Vec<u32>> = TREE.iter().map(|(_, len)| ids(*len, 40 + *len as u64)).collect();
+    for arch in [4, 12, 30, 200].into_iter().flat_map(archs) {
+        let model = model(&arch);
+        let device = Device::cpu(2);
+        let mut cache = Cache::new(&arch, 300);
+        let mut workspace = Workspace::forward_only(&arch, 200);
+        let mut nodes: Vec<NodeId> = Vec::new();
+        for (parent, _) in TREE {
+            nodes.push(cache.branch(parent.map(|parent| nodes[parent])).unwrap());
+        }
+        // The second node is read in two calls, with another in between.
+        let calls = [
+            vec![(0, 0..3), (1, 0..25), (7, 0..2)],
+            [(1, 25..40)]
+                .into_iter()
+                .chain([2, 3, 4, 5, 6, 8, 9, 10].map(|n| (n, 0..TREE[n].1)))
+                .collect(),
+        ];
+        let mut rows = vec![Vec::new(); TREE.len()];
+        for call in &calls {
+            let feeds: Vec<Feed<'_>> = call
+                .iter()
+                .map(|(node, part)| Feed {
+                    node: nodes[*node],
+                    ids: &own[*node][part.clone()],
+                    want: Want::All,
+                    adapter: None,
+                })
+                .collect();
+            let mut each = |feed: usize, _: usize, logits: &[f32], _: Option<_>| {
+                let (node, _) = &call[feed];
+                rows[*node].push(bits(logits));
+            };
+            model.extend(&device, &mut cache, &feeds, &mut workspace, &mut each).unwrap();
+        }
+        for (node, rows) in rows.iter().enumerate() {
+            let path: Vec<usize> =
+                std::iter::successors(Some(node), |node| TREE[*node].0).collect();
+            let text: Vec<u32> = path.iter().rev().flat_map(|node| &own[*node]).copied().collect();
+            let expected = whole(&model, &text);
+            assert!(*rows == expected[text.len() - TREE[node].1..], "node {node} of {arch:?}");
         }
     }
 }
@@ -361,7 +425,8 @@ fn packed_copies_change_no_bit_and_stay_in_their_budget() {
             let mut found = Vec::new();
             for part in [&ids[..64], &ids[64..65], &ids[65..]] {
                 let feed = [Feed { node, ids: part, want: Want::All, adapter: None }];
-                let mut each = |_: usize, _: usize, logits: &[f32]| found.push(bits(logits));
+                let mut each =
+                    |_: usize, _: usize, logits: &[f32], _: Option<_>| found.push(bits(logits));
                 model.extend(&device, &mut cache, &feed, &mut workspace, &mut each).unwrap();
             }
             assert!(found == expected, "{budget} of {arch:?}");

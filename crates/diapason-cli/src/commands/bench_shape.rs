@@ -61,12 +61,14 @@ impl Shape {
     }
 }
 
-/// Multiplications and additions of a forward pass over some tokens, of which some have logits, and
-/// which see each other in some pairs.
+/// Multiplications and additions that a forward pass needs over some tokens, of which some have
+/// logits, and which see each other in some pairs. Of the others the last layer needs keys and values
+/// alone.
 pub(super) fn forward_flops(arch: &Arch, [tokens, logits, pairs]: [usize; 3]) -> f64 {
-    let heads = (2 * arch.heads + 2 * arch.kv_heads) * arch.head_width;
-    let layer = arch.width * (heads + 3 * arch.mlp_width);
-    let attention = arch.layers * 2 * arch.heads * arch.head_width * pairs;
+    let [queries, keys] = [arch.heads, arch.kv_heads].map(|heads| heads * arch.head_width);
+    let [seen, read] = [2 * keys, 2 * queries + 3 * arch.mlp_width].map(|rows| arch.width * rows);
+    let layers = (arch.layers - 1) * (seen + read) * tokens + seen * tokens + read * logits;
+    let attention = arch.layers * 2 * queries * pairs;
     let head = arch.width * arch.vocabulary * logits;
-    2.0 * (arch.layers * layer * tokens + head + attention) as f64
+    2.0 * (layers + head + attention) as f64
 }

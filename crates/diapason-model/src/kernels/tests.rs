@@ -1,8 +1,10 @@
 //! Products against their scalar twin, bit by bit, and the other kernels against plain loops.
 
-use super::pack::View;
+use super::apart::{ApartRow, Panels, multiply_apart};
+use super::pack::{View, pack_panels};
 use super::pairs::unpacked;
 use super::product::{Out, PRODUCT_SCRATCH, multiply, product};
+use super::tile::PANEL;
 use super::way::Operands;
 use super::*;
 use crate::weights::wide;
@@ -154,6 +156,104 @@ fn a_word_holds_the_two_nearest_bfloat16() {
         assert_eq!(later.to_bits(), (-earlier).to_bits());
     }
     assert!(unpacked(bf16_of(f32::from_bits(0x7f80_0001)))[0].is_nan());
+}
+
+/// Rows of different lengths and widths that lie anywhere, over lines in place and packed.
+#[test]
+fn rows_that_lie_apart_have_the_bits_of_a_packed_product() {
+    for level in levels() {
+        for (count, steps, columns) in [(1, 1, 1), (3, 40, 70), (17, 9, 33), (29, 64, 16)] {
+            let (a_row, b_row) = (steps + 3, columns + 5);
+            let (mut a, b) = (numbers(count * a_row, 1), numbers(steps * b_row, 2));
+            let needed = |row: usize| (1 + row * 7 % steps, 1 + row * 5 % columns);
+            for (row, a) in a.chunks_exact_mut(a_row).enumerate() {
+                a[needed(row).0..].fill(0.0);
+            }
+            let lines = View::new(&b, (steps, columns), (b_row, 1));
+            let mut room = vec![f32::NAN; packed_len(steps, columns)];
+            pack_panels(level.into(), lines.transposed(), &mut room, (PANEL, PANEL));
+            for accumulate in [false, true] {
+                let before = numbers(count * b_row, 3);
+                let mut expected = vec![0.0; count * columns];
+                for (expected, before) in
+                    expected.chunks_exact_mut(columns).zip(before.chunks_exact(b_row))
+                {
+                    expected.copy_from_slice(&before[..columns]);
+                }
+                let view = View::new(&a, (count, steps), (a_row, 1));
+                plain(level.into(), &mut expected, view, lines, accumulate);
+                for panels in [Panels::in_place(&b, b_row), Panels::packed(&room, steps)] {
+                    let mut found = before.clone();
+                    let rows = (0..count).map(|row| ApartRow {
+                        a: row * a_row,
+                        c: row * b_row,
+                        steps: needed(row).0,
+                        columns: needed(row).1,
+                    });
+                    let shared = SharedMut::new(&mut found);
+                    // SAFETY: nobody else has the result.
+                    unsafe { multiply_apart(level, shared, (&a, rows), panels, accumulate) };
+                    for (row, (found, before)) in
+                        found.chunks_exact(b_row).zip(before.chunks_exact(b_row)).enumerate()
+                    {
+                        let expected = &expected[row * columns..][..columns];
+                        let wanted = ..needed(row).1;
+                        let (own, expected) = (bits(&found[wanted]), bits(&expected[wanted]));
+                        assert_eq!(own, expected, "{level:?} row {row}");
+                        assert_eq!(bits(&found[columns..]), bits(&before[columns..]), "beyond");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_that_are_narrowed_come_back_with_zeros_between() {
+    let (count, width) = (9, 70);
+    let rows = numbers(count * width, 4);
+    for kept in [&[][..], &[0], &[8], &[0, 1, 2], &[1, 4, 5, 8], &[0, 1, 2, 3, 4, 5, 6, 7, 8]] {
+        let device = Device::cpu(2);
+        let mut found = rows.clone();
+        narrow_rows(&device, &mut found, kept, width);
+        let picked: Vec<f32> = kept
+            .iter()
+            .flat_map(|row| &rows[*row as usize * width..(*row as usize + 1) * width])
+            .copied()
+            .collect();
+        assert_eq!(bits(&found[..picked.len()]), bits(&picked));
+        found[picked.len()..].fill(f32::NAN);
+        widen_rows(&device, &mut found, kept, width);
+        for (row, values) in found.chunks_exact(width).enumerate() {
+            let expected = if kept.contains(&(row as u32)) {
+                bits(&rows[row * width..(row + 1) * width])
+            } else {
+                vec![0; width]
+            };
+            assert_eq!(bits(values), expected, "row {row} of {kept:?}");
+        }
+        let mut table = vec![0.0; count * width];
+        let view = View::new(&picked, (kept.len(), width), (width, 1));
+        scatter_rows(&device, &mut table, view, kept);
+        assert_eq!(bits(&table), bits(&found));
+    }
+}
+
+#[test]
+fn a_product_begins_at_another_matrix_with_the_bits_of_one_that_is_added_to_its_copy() {
+    let (m, n, k) = (61, 75, 700);
+    let (a, b, from) = (numbers(m * k, 1), numbers(k * n, 2), numbers(m * n, 3));
+    let (a, b) = (View::new(&a, (m, k), (k, 1)), View::new(&b, (k, n), (n, 1)));
+    for level in levels() {
+        for precision in [ProductPrecision::F32, ProductPrecision::Bf16] {
+            let device = Device::with_level(2, level).with_products(precision);
+            let mut expected = from.clone();
+            product(&device, &mut expected, a, b, Begin::Result);
+            let mut found = vec![f32::NAN; m * n];
+            product(&device, &mut found, a, b, Begin::At(&from));
+            assert_eq!(bits(&found), bits(&expected), "{level:?} {precision:?}");
+        }
+    }
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {

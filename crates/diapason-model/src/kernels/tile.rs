@@ -68,20 +68,26 @@ pub(super) fn rows(level: Level) -> usize {
 pub(super) unsafe fn run(way: Way, count: usize, tile: &Tile) {
     match (way.level, way.operands) {
         (Level::Baseline, Operands::F32) => {
-            by_rows!(count; 1 2 3 4 => |R| baseline::<R, false>(tile))
+            by_rows!(count; 1 2 3 4 => |R| baseline::<R, false>(tile));
         }
         (Level::Baseline, Operands::Halves) => {
-            by_rows!(count; 1 2 3 4 => |R| baseline::<R, true>(tile))
+            by_rows!(count; 1 2 3 4 => |R| baseline::<R, true>(tile));
         }
-        (Level::Baseline, _) => by_rows!(count; 1 2 3 4 => |R| pairs::baseline::<R>(tile)),
+        (Level::Baseline, _) => {
+            by_rows!(count; 1 2 3 4 => |R| pairs::baseline::<R>(tile));
+        }
         #[cfg(target_arch = "x86_64")]
-        (Level::Avx2, Operands::F32) => by_rows!(count; 1 2 3 4 5 6 => |R| avx2::<R, false>(tile)),
+        (Level::Avx2, Operands::F32) => {
+            by_rows!(count; 1 2 3 4 5 6 => |R| avx2::<R, false>(tile));
+        }
         #[cfg(target_arch = "x86_64")]
         (Level::Avx2, Operands::Halves) => {
-            by_rows!(count; 1 2 3 4 5 6 => |R| avx2::<R, true>(tile))
+            by_rows!(count; 1 2 3 4 5 6 => |R| avx2::<R, true>(tile));
         }
         #[cfg(target_arch = "x86_64")]
-        (Level::Avx2, _) => by_rows!(count; 1 2 3 4 5 6 => |R| pairs::avx2::<R>(tile)),
+        (Level::Avx2, _) => {
+            by_rows!(count; 1 2 3 4 5 6 => |R| pairs::avx2::<R>(tile));
+        }
         #[cfg(target_arch = "x86_64")]
         (Level::Avx512, Operands::F32) => {
             by_rows!(count; 1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| avx512::<R, false>(tile));

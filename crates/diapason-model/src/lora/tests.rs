@@ -198,7 +198,8 @@ fn several_adapters_read_beside_each_other_and_the_base() {
             feeds.push(Feed { node, ids: texts[*place], want: Want::All, adapter: *adapter });
         }
         let mut rows = vec![Vec::new(); feeds.len()];
-        let mut each = |feed: usize, _: usize, logits: &[f32]| rows[feed].push(logits.to_vec());
+        let mut each =
+            |feed: usize, _: usize, logits: &[f32], _: Option<_>| rows[feed].push(logits.to_vec());
         let done = model.extend(&Device::cpu(2), &mut cache, &feeds, &mut workspace, &mut each);
         done.map(|()| rows)
     };

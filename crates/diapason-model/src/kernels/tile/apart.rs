@@ -34,9 +34,13 @@ pub(in super::super) struct Shared {
 /// A and B must be readable and C writable at the places the fields describe.
 pub(in super::super) unsafe fn run(level: Level, rows: &[Row], shared: &Shared) {
     match level {
-        Level::Baseline => by_rows!(rows.len(); 1 2 3 4 => |R| baseline::<R>(rows, shared)),
+        Level::Baseline => {
+            by_rows!(rows.len(); 1 2 3 4 => |R| baseline::<R>(rows, shared));
+        }
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => by_rows!(rows.len(); 1 2 3 4 5 6 => |R| avx2::<R>(rows, shared)),
+        Level::Avx2 => {
+            by_rows!(rows.len(); 1 2 3 4 5 6 => |R| avx2::<R>(rows, shared));
+        }
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => {
             by_rows!(rows.len(); 1 2 3 4 5 6 7 8 9 10 11 12 13 14 => |R| avx512::<R>(rows, shared));
@@ -65,7 +69,7 @@ unsafe fn baseline<const R: usize>(rows: &[Row], shared: &Shared) {
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2<const R: usize>(rows: &[Row], shared: &Shared) {
     use std::arch::x86_64::{
-        __m256i, _mm256_fmadd_ps, _mm256_loadu_si256, _mm256_maskload_ps, _mm256_maskstore_ps,
+        _mm256_fmadd_ps, _mm256_loadu_si256, _mm256_maskload_ps, _mm256_maskstore_ps,
         _mm256_set1_ps, _mm256_setzero_ps,
     };
     /// Ones, then zeros: a mask of n lanes begins n before the zeros.
@@ -73,9 +77,10 @@ unsafe fn avx2<const R: usize>(rows: &[Row], shared: &Shared) {
     let a: [*const f32; R] = std::array::from_fn(|r| rows[r].a);
     for from in (0..shared.columns).step_by(16) {
         let lanes = |first: usize| shared.columns.saturating_sub(first).min(8);
-        // SAFETY: inside the masks, for there are at most 8 lanes.
-        let mask = |first: usize| unsafe {
-            _mm256_loadu_si256(MASKS.as_ptr().add(8 - lanes(first)).cast::<__m256i>())
+        let mask = |first: usize| {
+            let ones = MASKS.as_ptr().wrapping_add(8 - lanes(first));
+            // SAFETY: inside the masks, for there are at most 8 lanes; any alignment will do.
+            unsafe { _mm256_loadu_si256(ones.cast()) }
         };
         let masks = [mask(from), mask(from + 8)];
         let mut sums = [[_mm256_setzero_ps(); 2]; R];
