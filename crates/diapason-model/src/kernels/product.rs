@@ -165,12 +165,31 @@ fn pack_left(way: Way, rows: View<'_>, panels: &mut [f32], step: usize) {
     }
 }
 
-/// All rows of `a [m, depth]` over one packed block. `again` says that they ran over another before,
-/// with these panels.
+/// How often rows of A run over blocks of B. A panel that is not kept is packed into the first cache
+/// again and again, and pushes nothing out of the second.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Only,
+    First,
+    Later,
+}
+
+impl Pass {
+    /// Over the block of columns that begins at `left` of `columns`.
+    fn over(columns: &Range<usize>, width: usize, left: usize) -> Self {
+        match left {
+            _ if columns.len() <= width => Pass::Only,
+            _ if left == columns.start => Pass::First,
+            _ => Pass::Later,
+        }
+    }
+}
+
+/// All rows of `a [m, depth]` over one packed block; in a later pass, `a_panels` are those of the first.
 fn run_block(
     way: Way,
     out: Out<'_>,
-    (a, again): (View<'_>, bool),
+    (a, pass): (View<'_>, Pass),
     block: &Block<'_>,
     a_panels: &mut [f32],
 ) {
@@ -182,8 +201,8 @@ fn run_block(
     let step = tile::rows(way.level);
     let group = if a.lies_by_columns() { GROUP } else { 1 };
     let tiles = block.columns.div_ceil(PANEL);
-    let kept = m.div_ceil(step) * a_panel_len <= a_panels.len();
-    let packs = !(kept && again);
+    let kept = pass != Pass::Only && m.div_ceil(step) * a_panel_len <= a_panels.len();
+    let packs = !(kept && pass == Pass::Later);
     for first in (0..m).step_by(step * group) {
         let rows = a.part(first..m.min(first + step * group), 0..depth);
         let place = if kept { first / step * a_panel_len } else { 0 };
@@ -254,7 +273,7 @@ pub(crate) fn multiply_packed<'a>(
                 columns: width.min(columns.end - left),
                 begin: if from > 0 { Begin::Result } else { begin },
             };
-            let a = (a, left > columns.start);
+            let a = (a, Pass::over(&columns, width, left));
             run_block(way, out.at(0, left - columns.start), a, &block, scratch);
         }
     }
@@ -294,7 +313,8 @@ pub(crate) fn multiply<'a, T: Number>(
                 columns: columns.len(),
                 begin: if from > 0 { Begin::Result } else { begin },
             };
-            run_block(way, out.at(0, left), (a, left > 0), &block, a_panels);
+            let a = (a, Pass::over(&(0..n), width, left));
+            run_block(way, out.at(0, left), a, &block, a_panels);
         }
     }
 }
