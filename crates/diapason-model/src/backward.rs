@@ -21,7 +21,7 @@ impl Model {
     pub(crate) fn head_backward(
         &self,
         device: &Device,
-        (input, forward, head): (&Input, &mut Forward, &mut Head),
+        (forward, head): (&mut Forward, &mut Head),
         backward: &mut Backward,
         scale: f32,
         gradients: &mut Gradients<'_>,
@@ -48,38 +48,28 @@ impl Model {
             self.adapt_weights_backward(device, site, both, gradients, lora);
         }
         if gradients.passes(Place::head(layers)) {
-            self.final_norm_backward(device, (input.read.len(), head), backward, gradients);
+            self.final_norm_backward(device, head, backward, gradients);
         }
     }
 
-    /// Takes the gradient of the normed rows of the head to `backward.residual`.
+    /// Takes the gradient of the normed rows of the head, which are all that are read, to
+    /// `backward.residual`.
     fn final_norm_backward(
         &self,
         device: &Device,
-        (read, head): (usize, &Head),
+        head: &Head,
         backward: &mut Backward,
         gradients: &mut Gradients<'_>,
     ) {
-        let Head { rows, gathered, inverse, .. } = head;
-        let (d, count) = (self.arch.width, rows.len());
-        let d_gathered = &mut backward.gathered[..count * d];
-        d_gathered.fill(0.0);
-        let norm_range = self.layout.final_norm.clone();
-        let into = NormGradients {
-            x: d_gathered,
-            w: gradients.norm(&norm_range),
-            partial: &mut backward.partial,
-        };
-        let (gathered, inverse) = (&gathered[..count * d], &inverse[..count]);
-        let d_normed = &backward.normed[..count * d];
-        let weight = self.norm_weight(&norm_range);
-        norm_backward(device, into, d_normed, gathered, inverse, &weight);
-        let d_residual = &mut backward.residual[..read * d];
+        let (d, count) = (self.arch.width, head.rows.len());
+        let Backward { residual, normed, partial, .. } = backward;
+        let d_residual = &mut residual[..count * d];
         d_residual.fill(0.0);
-        for (row, values) in rows.iter().zip(backward.gathered.chunks_exact(d)) {
-            let start = *row as usize * d;
-            d_residual[start..start + d].copy_from_slice(values);
-        }
+        let range = self.layout.final_norm.clone();
+        let into = NormGradients { x: d_residual, w: gradients.norm(&range), partial };
+        let (gathered, inverse) = (&head.gathered[..count * d], &head.inverse[..count]);
+        let weight = self.norm_weight(&range);
+        norm_backward(device, into, &normed[..count * d], gathered, inverse, &weight);
     }
 
     /// Takes `backward.residual` through all layers and the embedding.

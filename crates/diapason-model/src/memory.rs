@@ -35,7 +35,7 @@ impl TrainingRoom<'_> {
         let branch = if arch.variant.branch_norms { d } else { 0 };
         let forward = (layers + 1) * d + d + arch.mlp_width + saved * Saved::elements(arch);
         let head = d + 9;
-        let backward = 3 * d + branch + heads.row_width() + heads.out_width();
+        let backward = 2 * d + branch + heads.row_width() + heads.out_width();
         let partial = norm_partial_len(n, d).max(head_norm_partial_len(n, arch.head_width));
         let logits = chunk_rows(arch, n).min(self.max_targets) * arch.vocabulary;
         let ropes = Ropes::elements(arch, n.min(arch.context));
@@ -76,9 +76,10 @@ impl Workspace {
         let saved = forward.saved().iter().flat_map(Saved::buffers);
         let head = &self.head;
         let once = [&forward.normed, &forward.hidden, &head.nats, &head.gathered, &head.inverse];
-        let backward = self.backward.iter().flat_map(|b| {
-            [&b.residual, &b.branch, &b.normed, &b.gathered, &b.qkv, &b.attended, &b.partial]
-        });
+        let backward = self
+            .backward
+            .iter()
+            .flat_map(|b| [&b.residual, &b.branch, &b.normed, &b.qkv, &b.attended, &b.partial]);
         let buffers = saved.chain(once).chain(backward).chain(forward.residuals());
         let elements: usize = buffers.map(Vec::len).sum::<usize>() + head.logits.len();
         let ropes = Ropes::elements(self.arch(), self.max_tokens().min(self.arch().context));

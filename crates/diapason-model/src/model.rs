@@ -78,7 +78,7 @@ impl Model {
         self.gather_head(device, forward, head);
         let learning = backward.learning.clone();
         let mut gradients = Gradients::of(self, &learning, gradients);
-        self.head_backward(device, (input, forward, head), backward, scale, &mut gradients);
+        self.head_backward(device, (forward, head), backward, scale, &mut gradients);
         self.layers_backward(device, input, forward, backward, &mut gradients);
         workspace.forward.lora.dropout = None;
         workspace_loss(workspace)

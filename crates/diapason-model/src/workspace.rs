@@ -129,8 +129,6 @@ pub(crate) struct Backward {
     pub branch: Vec<f32>,
     /// `[N, D]`
     pub normed: Vec<f32>,
-    /// `[R, D]`
-    pub gathered: Vec<f32>,
     /// `[N, (H + 2K)·E]`
     pub qkv: Vec<f32>,
     /// `[N, H·E]`
@@ -173,7 +171,6 @@ impl Workspace {
             residual: vec![0.0; max_tokens * d],
             branch: vec![0.0; branch],
             normed: vec![0.0; max_tokens * d],
-            gathered: vec![0.0; max_tokens * d],
             qkv: vec![0.0; max_tokens * heads.row_width()],
             attended: vec![0.0; max_tokens * heads.out_width()],
             partial: vec![0.0; partial],
