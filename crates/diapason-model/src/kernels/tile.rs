@@ -19,6 +19,42 @@ macro_rules! by_rows {
     };
 }
 
+/// The columns of a tile of 8 lanes, 16 at a time: `$begin` says where the chains of a row begin, if
+/// they begin anywhere, and `$c` where they end; `$multiply` adds to `$sums` what stands from column
+/// `$from` on. What is narrower than 16 goes through a copy, for storing masked is slow.
+#[cfg(target_arch = "x86_64")]
+macro_rules! eight_lanes {
+    ($rows:ident, $columns:expr, ($begin:expr, $c:expr), |$from:ident, $sums:ident| $multiply:block) => {{
+        use std::arch::x86_64::{_mm256_loadu_ps, _mm256_setzero_ps, _mm256_storeu_ps};
+        for $from in (0..$columns).step_by(16) {
+            let columns = 16.min($columns - $from);
+            let mut $sums = [[_mm256_setzero_ps(); 2]; $rows];
+            // SAFETY: places promised by the caller; a copy is large enough.
+            unsafe {
+                for (r, sum) in $sums.iter_mut().enumerate() {
+                    let Some(begin) = $begin(r) else { break };
+                    let (mut begin, mut edge): (*const f32, _) = (begin.add($from), [0.0; 16]);
+                    if columns < 16 {
+                        std::ptr::copy_nonoverlapping(begin, edge.as_mut_ptr(), columns);
+                        begin = edge.as_ptr();
+                    }
+                    *sum = [0, 8].map(|j| _mm256_loadu_ps(begin.add(j)));
+                }
+                $multiply
+                for (r, sum) in $sums.iter().enumerate() {
+                    let (c, mut edge): (*mut f32, _) = ($c(r).add($from), [0.0; 16]);
+                    let place = if columns < 16 { edge.as_mut_ptr() } else { c };
+                    _mm256_storeu_ps(place, sum[0]);
+                    _mm256_storeu_ps(place.add(8), sum[1]);
+                    if columns < 16 {
+                        std::ptr::copy_nonoverlapping(edge.as_ptr(), c, columns);
+                    }
+                }
+            }
+        }
+    }};
+}
+
 pub(super) mod apart;
 mod pairs;
 
@@ -48,6 +84,18 @@ pub(super) struct Tile {
     pub columns: usize,
     /// Where the chains begin, laid out like C; at zero if null.
     pub begin: *const f32,
+}
+
+impl Tile {
+    /// Where the chains of a row begin, unless at zero.
+    fn begin_of(&self, row: usize) -> Option<*const f32> {
+        (!self.begin.is_null()).then(|| self.begin.wrapping_add(row * self.c_row))
+    }
+
+    /// Where the results of a row are.
+    fn row_of(&self, row: usize) -> *mut f32 {
+        self.c.wrapping_add(row * self.c_row)
+    }
 }
 
 /// Most rows of a tile.
@@ -156,7 +204,7 @@ unsafe fn baseline<const R: usize, const HALVES: bool>(tile: &Tile) {
 unsafe fn avx2<const R: usize, const HALVES: bool>(tile: &Tile) {
     use std::arch::x86_64::{
         _mm_loadu_si128, _mm256_castsi256_ps, _mm256_cvtepu16_epi32, _mm256_fmadd_ps,
-        _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps,
+        _mm256_loadu_ps, _mm256_set1_ps, _mm256_slli_epi32,
     };
     // SAFETY: eight numbers of a line of B, at a place in numbers.
     let load = |line: *const f32, place: usize| unsafe {
@@ -167,51 +215,19 @@ unsafe fn avx2<const R: usize, const HALVES: bool>(tile: &Tile) {
             _mm256_loadu_ps(line.add(place))
         }
     };
-    for from in (0..tile.columns).step_by(16) {
-        let columns = 16.min(tile.columns - from);
-        let mut edge = [[0.0_f32; 16]; R];
-        // SAFETY: see above; an incomplete tile of C goes through `edge`, which is large enough.
-        unsafe {
-            let c = tile.c.add(from);
-            let (target, stride) =
-                if columns == 16 { (c, tile.c_row) } else { (edge.as_mut_ptr().cast::<f32>(), 16) };
-            let mut sums = [[_mm256_setzero_ps(); 2]; R];
-            if !tile.begin.is_null() {
-                let mut begin = tile.begin.add(from);
-                if columns < 16 {
-                    for (r, row) in edge.iter_mut().enumerate() {
-                        let source = begin.add(r * tile.c_row);
-                        std::ptr::copy_nonoverlapping(source, row.as_mut_ptr(), columns);
-                    }
-                    begin = target;
-                }
-                for (r, sum) in sums.iter_mut().enumerate() {
-                    *sum = [0, 8].map(|j| _mm256_loadu_ps(begin.add(r * stride + j)));
-                }
+    eight_lanes!(R, tile.columns, (|r| tile.begin_of(r), |r| tile.row_of(r)), |from, sums| {
+        let (mut a, mut b) = (tile.a, tile.b);
+        for _ in 0..tile.steps {
+            let (low, high) = (load(b, from), load(b, from + 8));
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let value = _mm256_set1_ps(*a.add(r));
+                sum[0] = _mm256_fmadd_ps(value, low, sum[0]);
+                sum[1] = _mm256_fmadd_ps(value, high, sum[1]);
             }
-            let (mut a, mut b) = (tile.a, tile.b);
-            for _ in 0..tile.steps {
-                let (low, high) = (load(b, from), load(b, from + 8));
-                for (r, sum) in sums.iter_mut().enumerate() {
-                    let value = _mm256_set1_ps(*a.add(r));
-                    sum[0] = _mm256_fmadd_ps(value, low, sum[0]);
-                    sum[1] = _mm256_fmadd_ps(value, high, sum[1]);
-                }
-                a = a.wrapping_add(A_STRIDE);
-                b = b.wrapping_add(line(HALVES));
-            }
-            for (r, sum) in sums.iter().enumerate() {
-                _mm256_storeu_ps(target.add(r * stride), sum[0]);
-                _mm256_storeu_ps(target.add(r * stride + 8), sum[1]);
-            }
-            if columns < 16 {
-                for (r, row) in edge.iter().enumerate() {
-                    let target = c.add(r * tile.c_row);
-                    std::ptr::copy_nonoverlapping(row.as_ptr(), target, columns);
-                }
-            }
+            a = a.wrapping_add(A_STRIDE);
+            b = b.wrapping_add(line(HALVES));
         }
-    }
+    });
 }
 
 /// SAFETY of the body: places promised by the caller of [`run`].

@@ -69,48 +69,32 @@ unsafe fn baseline<const R: usize>(rows: &[Row], shared: &Shared) {
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2<const R: usize>(rows: &[Row], shared: &Shared) {
     use std::arch::x86_64::{
-        _mm256_fmadd_ps, _mm256_loadu_si256, _mm256_maskload_ps, _mm256_maskstore_ps,
-        _mm256_set1_ps, _mm256_setzero_ps,
+        _mm256_fmadd_ps, _mm256_loadu_si256, _mm256_maskload_ps, _mm256_set1_ps,
     };
     /// Ones, then zeros: a mask of n lanes begins n before the zeros.
     const MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mask = |first: usize| {
+        let lanes = shared.columns.saturating_sub(first).min(8);
+        // SAFETY: inside the masks, for there are at most 8 lanes; any alignment will do.
+        unsafe { _mm256_loadu_si256(MASKS.as_ptr().wrapping_add(8 - lanes).cast()) }
+    };
     let a: [*const f32; R] = std::array::from_fn(|r| rows[r].a);
-    for from in (0..shared.columns).step_by(16) {
-        let lanes = |first: usize| shared.columns.saturating_sub(first).min(8);
-        let mask = |first: usize| {
-            let ones = MASKS.as_ptr().wrapping_add(8 - lanes(first));
-            // SAFETY: inside the masks, for there are at most 8 lanes; any alignment will do.
-            unsafe { _mm256_loadu_si256(ones.cast()) }
-        };
+    let begin = |r: usize| shared.accumulate.then_some(rows[r].c.cast_const());
+    eight_lanes!(R, shared.columns, (begin, |r: usize| rows[r].c), |from, sums| {
+        // Lines of B may end where their columns do.
         let masks = [mask(from), mask(from + 8)];
-        let mut sums = [[_mm256_setzero_ps(); 2]; R];
-        // SAFETY: see above; masked lanes are not touched.
-        unsafe {
-            if shared.accumulate {
-                for (sum, row) in sums.iter_mut().zip(rows) {
-                    let c = row.c.wrapping_add(from);
-                    sum[0] = _mm256_maskload_ps(c, masks[0]);
-                    sum[1] = _mm256_maskload_ps(c.wrapping_add(8), masks[1]);
-                }
+        let mut b = shared.b.wrapping_add(from);
+        for k in 0..shared.steps {
+            let low = _mm256_maskload_ps(b, masks[0]);
+            let high = _mm256_maskload_ps(b.wrapping_add(8), masks[1]);
+            for (sum, a) in sums.iter_mut().zip(a) {
+                let value = _mm256_set1_ps(*a.add(k));
+                sum[0] = _mm256_fmadd_ps(value, low, sum[0]);
+                sum[1] = _mm256_fmadd_ps(value, high, sum[1]);
             }
-            let mut b = shared.b.wrapping_add(from);
-            for k in 0..shared.steps {
-                let low = _mm256_maskload_ps(b, masks[0]);
-                let high = _mm256_maskload_ps(b.wrapping_add(8), masks[1]);
-                for (sum, a) in sums.iter_mut().zip(a) {
-                    let value = _mm256_set1_ps(*a.add(k));
-                    sum[0] = _mm256_fmadd_ps(value, low, sum[0]);
-                    sum[1] = _mm256_fmadd_ps(value, high, sum[1]);
-                }
-                b = b.wrapping_add(shared.b_step);
-            }
-            for (sum, row) in sums.iter().zip(rows) {
-                let c = row.c.wrapping_add(from);
-                _mm256_maskstore_ps(c, masks[0], sum[0]);
-                _mm256_maskstore_ps(c.wrapping_add(8), masks[1], sum[1]);
-            }
+            b = b.wrapping_add(shared.b_step);
         }
-    }
+    });
 }
 
 /// SAFETY of the body: places promised by the caller of [`run`].

@@ -34,63 +34,30 @@ pub(super) unsafe fn baseline<const R: usize>(tile: &Tile) {
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn avx2<const R: usize>(tile: &Tile) {
     use std::arch::x86_64::{
-        _mm256_and_si256, _mm256_castsi256_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
-        _mm256_loadu_si256, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps,
-        _mm256_slli_epi32, _mm256_storeu_ps,
+        _mm256_and_si256, _mm256_castsi256_ps, _mm256_fmadd_ps, _mm256_loadu_si256,
+        _mm256_set1_epi32, _mm256_set1_ps, _mm256_slli_epi32,
     };
     let later = _mm256_set1_epi32(0xffff_0000_u32.cast_signed());
-    for from in (0..tile.columns).step_by(16) {
-        let columns = 16.min(tile.columns - from);
-        let mut edge = [[0.0_f32; 16]; R];
-        // SAFETY: see above; an incomplete tile of C goes through `edge`, which is large enough.
-        unsafe {
-            let c = tile.c.add(from);
-            let (target, stride) =
-                if columns == 16 { (c, tile.c_row) } else { (edge.as_mut_ptr().cast::<f32>(), 16) };
-            let mut sums = [[_mm256_setzero_ps(); 2]; R];
-            if !tile.begin.is_null() {
-                let mut begin = tile.begin.add(from);
-                if columns < 16 {
-                    for (r, row) in edge.iter_mut().enumerate() {
-                        let source = begin.add(r * tile.c_row);
-                        std::ptr::copy_nonoverlapping(source, row.as_mut_ptr(), columns);
-                    }
-                    begin = target;
-                }
-                for (r, sum) in sums.iter_mut().enumerate() {
-                    *sum = [0, 8].map(|j| _mm256_loadu_ps(begin.add(r * stride + j)));
-                }
+    eight_lanes!(R, tile.columns, (|r| tile.begin_of(r), |r| tile.row_of(r)), |from, sums| {
+        let (mut a, mut b) = (tile.a, tile.b.add(from));
+        for _ in 0..tile.steps {
+            let words = [0, 8].map(|j| _mm256_loadu_si256(b.add(j).cast()));
+            let half = words.map(|word| _mm256_castsi256_ps(_mm256_and_si256(word, later)));
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let value = _mm256_set1_ps(*a.add(A_STRIDE + r));
+                sum[0] = _mm256_fmadd_ps(value, half[0], sum[0]);
+                sum[1] = _mm256_fmadd_ps(value, half[1], sum[1]);
             }
-            let (mut a, mut b) = (tile.a, tile.b.add(from));
-            for _ in 0..tile.steps {
-                let words = [0, 8].map(|j| _mm256_loadu_si256(b.add(j).cast()));
-                let half = words.map(|word| _mm256_castsi256_ps(_mm256_and_si256(word, later)));
-                for (r, sum) in sums.iter_mut().enumerate() {
-                    let value = _mm256_set1_ps(*a.add(A_STRIDE + r));
-                    sum[0] = _mm256_fmadd_ps(value, half[0], sum[0]);
-                    sum[1] = _mm256_fmadd_ps(value, half[1], sum[1]);
-                }
-                let half = words.map(|word| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(word)));
-                for (r, sum) in sums.iter_mut().enumerate() {
-                    let value = _mm256_set1_ps(*a.add(r));
-                    sum[0] = _mm256_fmadd_ps(value, half[0], sum[0]);
-                    sum[1] = _mm256_fmadd_ps(value, half[1], sum[1]);
-                }
-                a = a.wrapping_add(2 * A_STRIDE);
-                b = b.wrapping_add(PANEL);
+            let half = words.map(|word| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(word)));
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let value = _mm256_set1_ps(*a.add(r));
+                sum[0] = _mm256_fmadd_ps(value, half[0], sum[0]);
+                sum[1] = _mm256_fmadd_ps(value, half[1], sum[1]);
             }
-            for (r, sum) in sums.iter().enumerate() {
-                _mm256_storeu_ps(target.add(r * stride), sum[0]);
-                _mm256_storeu_ps(target.add(r * stride + 8), sum[1]);
-            }
-            if columns < 16 {
-                for (r, row) in edge.iter().enumerate() {
-                    let target = c.add(r * tile.c_row);
-                    std::ptr::copy_nonoverlapping(row.as_ptr(), target, columns);
-                }
-            }
+            a = a.wrapping_add(2 * A_STRIDE);
+            b = b.wrapping_add(PANEL);
         }
-    }
+    });
 }
 
 /// The loop of both tiles of 16 lanes: `$multiply` takes a sum, a place of A and a vector of words
